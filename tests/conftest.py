@@ -55,7 +55,5 @@ def real_data() -> Path:
     named = os.environ.get("STEADYGAN_DATA")
     folder = Path(named) if named else ROOT.parent / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip(
-            f"{folder} is not a folder" if named else "STEADYGAN_DATA is not set and ../shared/data is not there"
-        )
+        pytest.skip(f"{folder} is not a folder" if named else "STEADYGAN_DATA is not set, no ../shared/data is there")
     return folder.resolve()
