@@ -1,0 +1,1 @@
+"""What the players want: adversarial losses, penalties and auxiliary terms as plain functions in explicit tables."""
