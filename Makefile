@@ -25,7 +25,7 @@ help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,/^$$/p'
 	@echo "make slow      the tests that take longer"
 	@echo "make docs      the documentation site into site/, warnings are errors"
-	@echo "make format    format and mend what ruff can mend"
+	@echo "make format    docs/settings.md anew; format, and mend what ruff can mend"
 	@echo "make pins      compile constraints.txt anew (needs uv)"
 	@echo "make clean     remove caches and built files; distclean removes .venv as well"
 
@@ -56,6 +56,7 @@ docs: $(STAMP)
 	$(BIN)/python tools/check_docs.py
 
 format: $(STAMP)
+	$(BIN)/python tools/settings_page.py
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
