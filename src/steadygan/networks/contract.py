@@ -1,0 +1,200 @@
+"""What the rest of the toolkit may rely on: the two kinds of network and the makers of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from steadygan.config import NetworkConfig
+from steadygan.errors import SteadyganError
+from steadygan.networks.layers import MinibatchDiscrimination, PlainLinear
+from steadygan.networks.normalisations import REFERENCE_SIZE, ReferenceBatch
+from steadygan.networks.options import Options
+from steadygan.networks.sizes import Shape
+
+GeneratorFactory = Callable[[NetworkConfig, Shape, int, int], nn.Module]
+"""(settings, (C, H, W), latent size, classes) to a module: latent (N, Z), label (N,) or None to (N, C, H, W)."""
+
+DiscriminatorFactory = Callable[[NetworkConfig, Shape, int], nn.Module]
+"""(settings, (C, H, W), classes) to a module: images (N, C, H, W), label (N,) or None to logits (N,)."""
+
+LATENT_LIMIT = 65_536
+EMBEDDING_LIMIT = 64
+
+
+class Body(nn.Module):
+    """The part of a network that differs by family: values, and labels for those bodies that use them."""
+
+    def forward(self, values: Tensor, label: Tensor | None) -> Tensor:
+        """Generator: (N, Z) to (N, C, H, W); discriminator: (N, C, H, W) to features (N, F)."""
+        raise NotImplementedError
+
+
+class Sequence(Body):
+    """Layers in a row, which need no label."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, values: Tensor, label: Tensor | None) -> Tensor:
+        """The last layer's output."""
+        out: Tensor = self.layers(values)
+        return out
+
+
+class Generator(nn.Module):
+    """Latents to images.
+
+    Args:
+        body: (N, Z + E) to (N, C, H, W), where E is the width of the label's embedding or 0.
+        latent: Z.
+        shape: C, H, W.
+        bounded: pass the output through tanh.
+        embedding: class to vector, for a conditional generator.
+        labelled: whether a label is required.
+        virtual: keep a reference batch for virtual batch normalisation.
+    """
+
+    def __init__(
+        self,
+        body: Body,
+        latent: int,
+        shape: Shape,
+        *,
+        bounded: bool,
+        embedding: nn.Embedding | None = None,
+        labelled: bool = False,
+        virtual: bool = False,
+    ) -> None:
+        super().__init__()
+        self.latent, self.shape, self.bounded, self.labelled = latent, shape, bounded, labelled
+        self.embedding = embedding
+        self.body = body
+        self.reference = ReferenceBatch((latent,)) if virtual else None
+
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        """Images (N, C, H, W) of latents (N, Z) and labels (N,); in [-1, 1] where bounded.
+
+        Raises:
+            SteadyganError: latents of another size, or a missing label.
+        """
+        if latent.ndim != 2 or latent.shape[1] != self.latent:
+            raise SteadyganError(
+                f"latent of shape {tuple(latent.shape)} does not fit this generator", f"give (N, {self.latent})"
+            )
+        label = _checked_label(label, len(latent), self.labelled, "generator")
+        if self.reference is not None:
+            latent, label = self.reference.prepend(latent, label)
+        values = latent
+        if self.embedding is not None and label is not None:
+            values = torch.cat([latent, self.embedding(label)], 1)
+        images: Tensor = self.body(values, label)
+        if self.reference is not None:
+            images = images[REFERENCE_SIZE:]
+        return images.tanh() if self.bounded else images
+
+
+class Discriminator(nn.Module):
+    """Images to logits, by way of features.
+
+    Args:
+        body: (N, C, H, W) to (N, F).
+        features: F.
+        shape: C, H, W.
+        options: which extras to build.
+        classes: number of classes of a conditional discriminator, 0 for none.
+        discrimination: add minibatch discrimination before the last layer.
+    """
+
+    def __init__(
+        self, body: Body, features: int, shape: Shape, options: Options, *, classes: int, discrimination: bool
+    ) -> None:
+        super().__init__()
+        self.shape, self.labelled = shape, classes > 0
+        self.body = body
+        self.discrimination = MinibatchDiscrimination(features) if discrimination else None
+        self.score = PlainLinear(features + (self.discrimination.kernels if self.discrimination else 0), 1)
+        self.projection = nn.Embedding(classes, features) if classes else None
+        if self.projection is not None:
+            nn.init.normal_(self.projection.weight, 0.0, features**-0.5)
+        self.reference = ReferenceBatch(shape) if options.virtual else None
+
+    def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
+        """Last hidden features (N, F) of images (N, C, H, W).
+
+        Raises:
+            SteadyganError: images of another shape.
+        """
+        if tuple(images.shape[1:]) != self.shape:
+            raise SteadyganError(
+                f"images of shape {tuple(images.shape)} do not fit this discriminator",
+                f"give (N, {', '.join(map(str, self.shape))})",
+            )
+        if self.reference is None:
+            plain: Tensor = self.body(images, label)
+            return plain
+        images, _ = self.reference.prepend(images, None)
+        return torch.as_tensor(self.body(images, None))[REFERENCE_SIZE:]
+
+    def head(self, features: Tensor, label: Tensor | None = None) -> Tensor:
+        """Logits (N,) of features (N, F): w . f + b, and e_label . f when conditional (Miyato and Koyama 2018).
+
+        Raises:
+            SteadyganError: a missing label.
+        """
+        label = _checked_label(label, len(features), self.labelled, "discriminator")
+        values = features
+        if self.discrimination is not None:
+            values = torch.cat([features, self.discrimination(features)], 1)
+        logits: Tensor = self.score(values).squeeze(1)
+        if self.projection is not None:
+            logits = logits + (self.projection(label) * features).sum(1)
+        return logits
+
+    def forward(self, images: Tensor, label: Tensor | None = None) -> Tensor:
+        """Logits (N,) of images (N, C, H, W) and labels (N,); unbounded."""
+        return self.head(self.features(images, label), label)
+
+
+def _checked_label(label: Tensor | None, count: int, needed: bool, player: str) -> Tensor | None:
+    if not needed:
+        return None
+    if label is None:
+        raise SteadyganError(f"the conditional {player} got no label", "give one class number a sample")
+    if label.shape != (count,) or label.dtype not in (torch.int64, torch.int32):
+        raise SteadyganError(
+            f"label of shape {tuple(label.shape)} and type {label.dtype} does not fit {count} samples",
+            f"give ({count},) class numbers of type torch.int64",
+        )
+    return label.long()
+
+
+def needed_classes(config: NetworkConfig, classes: int) -> int:
+    """Classes of a conditional network, 0 of any other.
+
+    Raises:
+        SteadyganError: a conditional network and no classes.
+    """
+    if not config.conditional:
+        return 0
+    if classes < 1:
+        raise SteadyganError(
+            f"network {config.name!r} is conditional and the data have no classes", "set conditional to false"
+        )
+    return classes
+
+
+def label_embedding(config: NetworkConfig, latent: int, classes: int) -> nn.Embedding | None:
+    """Class to a vector N(0, I) of at most 64 values, no longer than the latent, for a conditional generator."""
+    needed = needed_classes(config, classes)
+    return nn.Embedding(needed, min(latent, EMBEDDING_LIMIT)) if needed else None
+
+
+def check_latent(latent: int) -> int:
+    """The latent size itself, or SteadyganError where it is absurd."""
+    if not 1 <= latent <= LATENT_LIMIT:
+        raise SteadyganError(f"latent size {latent} is out of range", f"choose from 1 to {LATENT_LIMIT}")
+    return latent

@@ -1,0 +1,106 @@
+"""Strided convolutions with batch normalisation (Radford et al. 2016), for any size and depth."""
+
+from __future__ import annotations
+
+import math
+
+from torch import nn
+
+from steadygan.config import NetworkConfig
+from steadygan.networks.contract import (
+    Discriminator,
+    Generator,
+    Sequence,
+    check_latent,
+    label_embedding,
+    needed_classes,
+)
+from steadygan.networks.layers import Crop, MinibatchStd, PadToEven, PlainConvTranspose2d
+from steadygan.networks.options import Options, resolve
+from steadygan.networks.sizes import Shape, check_image_shape, stage_sizes, stage_widths
+
+
+def _depth(config: NetworkConfig, stages: int) -> int:
+    """Layers per resolution; images of one stage (below 16 pixels) get a second one, or nothing would be hidden."""
+    return config.depth or (2 if stages == 1 else 1)
+
+
+def _extras(options: Options, width: int, depth: int) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for _ in range(depth - 1):
+        layers += [nn.Conv2d(width, width, 3, padding=1, bias=options.bias), *options.after(width)]
+    return layers
+
+
+def statistic_tail(options: Options, width: int) -> list[nn.Module]:
+    """A channel of minibatch standard deviation and a convolution that takes it in, where asked for."""
+    if not options.minibatch_std:
+        return []
+    return [MinibatchStd(), nn.Conv2d(width + 1, width, 3, padding=1), options.activate()]
+
+
+def dcgan_generator(config: NetworkConfig, shape: Shape, latent: int, classes: int) -> Generator:
+    """A linear map to the coarsest size, then transposed 4 x 4 convolutions of stride 2; ReLU, batch norm, tanh.
+
+    ``capacity`` is the width of the last hidden map (half the image's size), doubled at each coarser one up to 8x.
+    ``depth`` above 1 adds 3 x 3 convolutions at each hidden size.
+
+    Raises:
+        SteadyganError: a shape out of range, unknown options.
+    """
+    check_image_shape(shape)
+    check_latent(latent)
+    options = resolve(config, activation="relu", normalisation="batch", initialisation="dcgan")
+    embedding = label_embedding(config, latent, classes)
+    inputs = latent + (embedding.embedding_dim if embedding else 0)
+    sizes = stage_sizes(shape[1], shape[2])
+    widths = stage_widths(len(sizes) - 1, config.capacity)
+    depth = _depth(config, len(widths))
+    coarse = (widths[0], *sizes[0])
+    layers = [nn.Linear(inputs, math.prod(coarse), bias=options.bias), nn.Unflatten(1, coarse)]
+    layers += [*options.after(widths[0]), *_extras(options, widths[0], depth)]
+    for before, width, size in zip(widths, widths[1:], sizes[1:-1], strict=False):
+        layers += [nn.ConvTranspose2d(before, width, 4, 2, 1, bias=options.bias), Crop(size)]
+        layers += [*options.after(width), *_extras(options, width, depth)]
+    layers += [PlainConvTranspose2d(widths[-1], shape[0], 4, 2, 1), Crop(sizes[-1])]
+    generator = Generator(
+        Sequence(*layers),
+        latent,
+        shape,
+        bounded=config.output != "linear",
+        embedding=embedding,
+        labelled=embedding is not None,
+        virtual=options.virtual,
+    )
+    options.finish(generator)
+    return generator
+
+
+def dcgan_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Discriminator:
+    """4 x 4 convolutions of stride 2 down to the coarsest size; leaky ReLU, batch norm but on the first layer.
+
+    Raises:
+        SteadyganError: a shape out of range, unknown options.
+    """
+    check_image_shape(shape)
+    options = resolve(config, activation="leaky-relu", normalisation="batch", initialisation="dcgan")
+    sizes = stage_sizes(shape[1], shape[2])
+    widths = stage_widths(len(sizes) - 1, config.capacity)[::-1]
+    depth = _depth(config, len(widths))
+    layers: list[nn.Module] = []
+    before = shape[0]
+    for step, width in enumerate(widths):
+        layers += [PadToEven(), nn.Conv2d(before, width, 4, 2, 1, bias=options.bias or step == 0)]
+        layers += [*options.after(width, normalised=step > 0), *_extras(options, width, depth)]
+        before = width
+    layers += [*statistic_tail(options, before), nn.Flatten()]
+    discriminator = Discriminator(
+        Sequence(*layers),
+        before * math.prod(sizes[0]),
+        shape,
+        options,
+        classes=needed_classes(config, classes),
+        discrimination=config.minibatch_discrimination,
+    )
+    options.finish(discriminator)
+    return discriminator

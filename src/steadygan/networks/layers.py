@@ -1,0 +1,131 @@
+"""Small layers that several families share: resampling, markers for initialisation, statistics of a batch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from steadygan.networks.sizes import Size
+
+
+class Unactivated:
+    """Marks a layer that no activation follows: it is initialised with gain 1."""
+
+
+class PlainConv2d(Unactivated, nn.Conv2d):
+    """A convolution that no activation follows."""
+
+
+class PlainConvTranspose2d(Unactivated, nn.ConvTranspose2d):
+    """A transposed convolution that no activation follows."""
+
+
+class SmoothDoubling(PlainConvTranspose2d):
+    """A transposed 4 x 4 convolution of stride 2 that Fix-up starts as bilinear doubling of mixed channels.
+
+    Its overlapping parts then agree, so that a run begins without a checkerboard that it would have to unlearn.
+    """
+
+    def start_smooth(self) -> None:
+        """Set the weights to a random mix of channels, N(0, 1 / channels), times the bilinear filter."""
+        with torch.no_grad():
+            ramp = torch.tensor([0.25, 0.75, 0.75, 0.25], dtype=self.weight.dtype, device=self.weight.device)
+            mix = torch.randn_like(self.weight[:, :, :1, :1]) / self.in_channels**0.5
+            self.weight.copy_(mix * ramp[:, None] * ramp[None, :])
+
+
+class PlainLinear(Unactivated, nn.Linear):
+    """A linear layer that no activation follows."""
+
+
+class ResidualBlock(nn.Module, ABC):
+    """A block that adds a branch to its input; says which layers the branch has, for Fix-up initialisation."""
+
+    @abstractmethod
+    def branch_layers(self) -> list[nn.Module]:
+        """Weight layers of the branch in the order of use."""
+
+
+class Crop(nn.Module):
+    """Keeps the first rows and columns: the step from a doubled map to an odd size."""
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(N, C, >=h, >=w) to (N, C, h, w)."""
+        height, width = self.size
+        return values if values.shape[2:] == self.size else values[:, :, :height, :width]
+
+
+class PadToEven(nn.Module):
+    """Adds a last row or column of zeros where a side is odd, so that halving rounds up."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(N, C, H, W) to the next even height and width."""
+        odd_height, odd_width = values.shape[2] % 2, values.shape[3] % 2
+        return F.pad(values, (0, odd_width, 0, odd_height)) if odd_height or odd_width else values
+
+
+class Upsample(nn.Module):
+    """Doubles a map, by ``bilinear`` or ``nearest``, and crops to the wanted size."""
+
+    def __init__(self, size: Size, mode: str) -> None:
+        super().__init__()
+        self.size, self.mode = size, mode
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(N, C, ceil(h / 2), ceil(w / 2)) to (N, C, h, w)."""
+        smooth = {"align_corners": False} if self.mode == "bilinear" else {}
+        doubled = F.interpolate(values, scale_factor=2.0, mode=self.mode, **smooth)
+        height, width = self.size
+        return doubled if doubled.shape[2:] == self.size else doubled[:, :, :height, :width]
+
+
+class Halve(nn.Module):
+    """Mean over 2 x 2 pixels; at an odd edge over those that are there."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, ceil(H / 2), ceil(W / 2))."""
+        return F.avg_pool2d(values, 2, ceil_mode=True, count_include_pad=False)
+
+
+class MinibatchStd(nn.Module):
+    """Appends a channel with the mean standard deviation over groups of samples (Karras et al. 2018).
+
+    The batch is cut into groups of at most four (the largest of 4, 3, 2, 1 that divides it); within a group the
+    standard deviation over its samples is taken at every channel and pixel and averaged to one number.
+    """
+
+    largest_group = 4
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(N, C, ...) to (N, C + 1, ...)."""
+        count = len(values)
+        group = next(g for g in range(min(self.largest_group, count), 0, -1) if count % g == 0)
+        grouped = values.reshape(group, count // group, -1)
+        spread = (grouped.var(0, unbiased=False) + 1e-8).sqrt().mean(1)
+        column = spread.repeat(group).view(count, *[1] * (values.ndim - 1))
+        return torch.cat([values, column.expand(count, 1, *values.shape[2:])], 1)
+
+
+class MinibatchDiscrimination(nn.Module):
+    """How close a sample is to the others of its batch, in several learned projections (Salimans et al. 2016).
+
+    M = T f; o_b(i) = sum over j != i of exp(-|M_ib - M_jb|_1).
+    """
+
+    def __init__(self, features: int, kernels: int = 16, dimensions: int = 8) -> None:
+        super().__init__()
+        self.kernels = kernels
+        self.projection = nn.Parameter(torch.randn(features, kernels * dimensions) / features**0.5)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, F) to (N, kernels), range 0 to N - 1."""
+        rows = (features @ self.projection).view(len(features), self.kernels, -1)
+        distance = (rows[:, None] - rows[None]).abs().sum(3)
+        return torch.exp(-distance).sum(1) - 1
