@@ -9,7 +9,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -52,7 +51,8 @@ def test_nothing_needs_torchvision() -> None:
 
 
 def test_one_version_everywhere() -> None:
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    citation = dict(re.findall(r"^([a-z-]+): *(.*)$", text, flags=re.MULTILINE))
     assert citation["version"] == PROJECT["version"]
     assert citation["license"] == PROJECT["license"] == "Apache-2.0"
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
@@ -111,10 +111,9 @@ def test_test_folders_are_no_packages() -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT / "src").as_posix())
 def test_sources_keep_the_house_rules(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    if text.strip():
-        assert "from __future__ import annotations" in text or not re.search(r"^(def|class|import|from) ", text, re.M)
+    assert "from __future__ import annotations" in text or not re.search(r"^\s*(def|class) ", text, re.M)
     words = re.findall(r"\b(?:critic|netD|netG|kimg|cur_nimg)\b", text)
     assert not words, f"{words}: DESIGN.md has other words for these"
-    loads = re.findall(r"\btorch\.load\([^)]*\)", text)
+    loads = re.findall(r"(?<!safetensors\.)\btorch\.load\([^)]*\)", text)
     assert all("weights_only=True" in each for each in loads), loads
     assert not re.search(r"^\s*(?:import|from) (?:pickle|dill|cloudpickle)\b", text, re.M), "no pickle is ever loaded"
