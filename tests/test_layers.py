@@ -56,7 +56,7 @@ def test_a_clean_package_passes(tmp_path: Path) -> None:
         data__order="import steadygan.runtime.seeding\nfrom ..errors import SteadyganError",
         data__cache="from .order import rows\nfrom steadygan.data import order",
         runtime__seeding="",
-        game__loop="from steadygan.objectives.losses import hinge",
+        game__loop="from steadygan import __version__\nfrom steadygan.objectives.losses import hinge",
         objectives__losses="",
     )
     assert check.violations(folder) == []
@@ -81,6 +81,8 @@ def test_a_clean_package_passes(tmp_path: Path) -> None:
         ),
         ({"data__cache": "import steadygan"}, "the top of the package"),
         ({"data__cache": "from .. import train"}, "the top of the package"),
+        ({"data__cache": "from steadygan import __version__, train"}, "the top of the package"),
+        ({"runtime__seeding": "from ..config import RunConfig", "config": ""}, "same layer 0"),
         ({"data__cache": "from ..extras import one"}, "which is not there"),
         ({"extras__one": ""}, "has no layer"),
     ],
@@ -130,8 +132,9 @@ def test_a_long_function_and_a_long_file_are_found(tmp_path: Path) -> None:
 
 
 def test_the_exit_status_tells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert check.main([str(PACKAGE)]) == 0
-    bad = package(tmp_path / "steadygan", errors="import steadygan.config", config="")
+    good = package(tmp_path / "good" / "steadygan", errors="", config="import steadygan.errors")
+    assert check.main([str(good)]) == 0
+    bad = package(tmp_path / "bad" / "steadygan", errors="import steadygan.config", config="")
     capsys.readouterr()
     assert check.main([str(bad)]) == 1
     assert "steadygan.errors imports steadygan.config" in capsys.readouterr().out
