@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import tarfile
 import zlib
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -200,7 +201,7 @@ def read_idx(path: Path, dimensions: int) -> Images:
         raise SteadyganError(f"cannot read {path} ({reason(fault)})", "check its permissions") from fault
 
 
-def _read_idx(stream: IO[bytes], path: Path, dimensions: int) -> Images:
+def _read_idx(stream: io.BufferedIOBase, path: Path, dimensions: int) -> Images:
     header = stream.read(4 + 4 * dimensions)
     magic = bytes([0, 0, 8, dimensions])
     if header[:4] != magic:

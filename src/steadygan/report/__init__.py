@@ -1,0 +1,1 @@
+"""Pictures and curves of a run, from the files that it left."""

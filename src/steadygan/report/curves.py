@@ -1,0 +1,244 @@
+"""The curves of a run as small panels, in SVG or PNG, from its records alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from steadygan.errors import SteadyganError
+from steadygan.report.canvas import Canvas, PillowCanvas, SvgCanvas, mixed, text_width
+from steadygan.report.series import Chart, Line, Panel, chart
+from steadygan.runtime.storage import reason, write_file
+
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's colours, which people with any colour vision tell apart."""
+MEANING = {"generator": "#0072b2", "discriminator": "#d55e00", "real": "#009e73", "fake": "#cc79a7"}
+INK, GREY, RULE, ALARM = "#222222", "#6b6b6b", "#e6e6e6", "#c00000"
+WIDTH, HEIGHT = 420.0, 196.0
+"""Of a panel's plotting frame."""
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 18.0, 46.0, 38.0
+"""Around a frame: tick labels, air, title with legend, clock."""
+MARGIN, HEAD, LEGEND_ROW = 16.0, 40.0, 16.0
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """A plotting frame on the canvas and the ranges that it shows."""
+
+    left: float
+    top: float
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    log: bool
+
+    def x(self, value: float) -> float:
+        low, high = self.x_range
+        return self.left + (value - low) / (high - low) * WIDTH
+
+    def y(self, value: float) -> float:
+        """Height of a value; what lies outside is drawn on the edge."""
+        low, high = self.y_range
+        if self.log:
+            value, low, high = math.log10(value) if value > 0 else math.nan, math.log10(low), math.log10(high)
+        return (
+            self.top + (1 - min(1.0, max(0.0, (value - low) / (high - low)))) * HEIGHT
+            if math.isfinite(value)
+            else math.nan
+        )
+
+
+def curves(records: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Draw all signals of the records over ``images_seen`` as an SVG of small panels.
+
+    Thin lines are values as recorded and thick ones smoothed; a range leaves out the outermost hundredth where that
+    helps; gaps and red ticks are values that were not finite; dashed lines are rollbacks.
+
+    Args:
+        records: the lines of ``records.jsonl``, as ``read_jsonl`` gives them.
+        path: the SVG; its folder is made if missing.
+
+    Raises:
+        SteadyganError: no record with a signal in it, or the file cannot be written.
+    """
+    _write(path, _draw(records, SvgCanvas))
+
+
+def curves_png(records: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """The same as ``curves``, as a PNG."""
+    _write(path, _draw(records, PillowCanvas))
+
+
+def _draw(records: Iterable[Mapping[str, Any]], surface: type[SvgCanvas] | type[PillowCanvas]) -> bytes:
+    data = chart(records)
+    if not data.panels:
+        raise SteadyganError("there are no records to draw", "let the run go on until it has written some")
+    count = len(data.panels)
+    columns = min(count, 2 if count <= 4 else 3)
+    legends = [_legend_rows(panel) for panel in data.panels]
+    rows = [max(len(legend) for legend in legends[i : i + columns]) for i in range(0, count, columns)]
+    heights = [TOP + LEGEND_ROW * (most - 1) + HEIGHT + BOTTOM for most in rows]
+    width = 2 * MARGIN + columns * (LEFT + WIDTH + RIGHT)
+    notes = _notes(data, width - 2 * MARGIN)
+    height = HEAD + sum(heights) + len(notes) * 15 + MARGIN
+    canvas = surface(width, height, "Training curves")
+    canvas.box(0, 0, width, height, "#ffffff")
+    canvas.text(MARGIN, 26, "Training curves", 18, INK)
+    for number, panel in enumerate(data.panels):
+        row, column = divmod(number, columns)
+        left = MARGIN + column * (LEFT + WIDTH + RIGHT)
+        top = HEAD + sum(heights[:row])
+        _draw_panel(canvas, panel, legends[number], data, left, top, heights[row] - BOTTOM - HEIGHT)
+    for number, note in enumerate(notes):
+        canvas.text(MARGIN, HEAD + sum(heights) + 11 + 15 * number, note, 11, GREY)
+    return canvas.finish()
+
+
+def _draw_panel(
+    canvas: Canvas, panel: Panel, legend: list[list[Line]], data: Chart, left: float, top: float, head: float
+) -> None:
+    end = data.end if data.end > data.begin else data.begin + 1
+    frame = _Frame(left + LEFT, top + head, (data.begin, end), _y_range(panel), panel.log)
+    canvas.text(frame.left, top + 15, panel.title, 14, INK)
+    unit = ", ".join(part for part in (panel.unit, "logarithmic" if panel.log else "") if part)
+    canvas.text(frame.left + text_width(panel.title, 14) + 10, top + 15, unit, 11, GREY)
+    colours = _colours(panel)
+    for row, lines in enumerate(legend):
+        x = frame.left
+        for line in lines:
+            y = top + 33 + row * LEGEND_ROW
+            canvas.line([(x + 1, y - 4), (x + 15, y - 4)], colours[line.name], 3)
+            canvas.text(x + 22, y, line.name, 12, INK)
+            x += _legend_width(line)
+    _draw_axes(canvas, frame)
+    for clock in data.retries:
+        canvas.line([(frame.x(clock), frame.top), (frame.x(clock), frame.top + HEIGHT)], "#999999", 1, dashed=True)
+    for line in panel.lines:
+        _draw_line(canvas, frame, line, colours[line.name])
+
+
+def _draw_line(canvas: Canvas, frame: _Frame, line: Line, colour: str) -> None:
+    xs = [frame.x(float(value)) for value in line.x]
+    if line.smooth is not line.y:
+        thin = list(zip(xs, (frame.y(float(value)) for value in line.y), strict=True))
+        canvas.line(thin, mixed(colour, 0.35), 0.8)
+    canvas.line(list(zip(xs, (frame.y(float(value)) for value in line.smooth), strict=True)), colour, 1.8)
+    floor = frame.top + HEIGHT
+    for clock in np.unique(line.broken)[:50]:
+        canvas.line([(frame.x(float(clock)), floor), (frame.x(float(clock)), floor - 7)], ALARM, 2)
+
+
+def _draw_axes(canvas: Canvas, frame: _Frame) -> None:
+    floor = frame.top + HEIGHT
+    for value in _log_ticks(*frame.y_range) if frame.log else _ticks(*frame.y_range, 5):
+        y = frame.y(value)
+        canvas.line([(frame.left, y), (frame.left + WIDTH, y)], RULE, 1)
+        canvas.text(frame.left - 7, y + 4, _number(value), 11, GREY, "end")
+    canvas.line([(frame.left, floor), (frame.left + WIDTH, floor)], "#888888", 1)
+    for value in _ticks(*frame.x_range, 6):
+        x = frame.x(value)
+        canvas.line([(x, floor), (x, floor + 4)], "#888888", 1)
+        canvas.text(x, floor + 16, _count(value), 11, GREY, "middle")
+    canvas.text(frame.left + WIDTH / 2, floor + 29, "images seen", 10, GREY, "middle")
+
+
+def _colours(panel: Panel) -> dict[str, str]:
+    """Players and sides keep their colour in every panel; other names take what is left, in order."""
+    fixed = {line.name: MEANING[line.name] for line in panel.lines if line.name in MEANING}
+    free = [colour for colour in PALETTE if colour not in fixed.values()]
+    others = [line.name for line in panel.lines if line.name not in fixed]
+    return fixed | {name: free[i % len(free)] for i, name in enumerate(others)}
+
+
+def _legend_rows(panel: Panel) -> list[list[Line]]:
+    rows: list[list[Line]] = [[]]
+    used = 0.0
+    for line in panel.lines:
+        if rows[-1] and used + _legend_width(line) > WIDTH:
+            rows.append([])
+            used = 0.0
+        rows[-1].append(line)
+        used += _legend_width(line)
+    return rows
+
+
+def _legend_width(line: Line) -> float:
+    return 22 + text_width(line.name, 12) * 1.06 + 16
+
+
+def _notes(data: Chart, width: float) -> list[str]:
+    """What the reader has to know below the panels: constants, and how to read the marks."""
+    words = ["thin: as recorded, thick: smoothed"]
+    if data.retries:
+        words.append(f"dashed: {len(data.retries)} rollback{'s' if len(data.retries) > 1 else ''}")
+    if any(len(line.broken) for panel in data.panels for line in panel.lines):
+        words.append("red ticks: values that are not finite")
+    notes = ["  ·  ".join(words)]
+    items = [f"{name} {value:g}" for name, value in data.constants.items()]
+    line = "constant controls: " if items else ""
+    for number, item in enumerate(items):
+        item += ", " if number < len(items) - 1 else ""
+        if text_width(line + item, 11) * 1.06 > width:
+            notes.append(line)
+            line = ""
+        line += item
+    return [*notes, line] if line else notes
+
+
+def _y_range(panel: Panel) -> tuple[float, float]:
+    """All values, unless the outermost hundredth at either end would squeeze the rest."""
+    values = np.concatenate([line.y for line in panel.lines])
+    values = values[np.isfinite(values)]
+    if panel.log:
+        values = np.log10(values)
+    low, high = float(values.min()), float(values.max())
+    inner_low, inner_high = (float(value) for value in np.percentile(values, [1, 99]))
+    if high - low > 1.6 * (inner_high - inner_low) > 0:
+        low, high = inner_low, inner_high
+    air = (high - low) * 0.06 or max(abs(high) * 0.1, 1e-3)
+    floor = 0.0 if not panel.log and 0 <= low < 0.3 * high else low - air
+    return (10 ** (low - air), 10 ** (high + air)) if panel.log else (floor, high + air)
+
+
+def _ticks(low: float, high: float, most: int) -> list[float]:
+    """At most ``most`` round numbers in [low, high], with steps of 1, 2 or 5 times a power of ten."""
+    rough = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+    first = math.ceil(low / step - 1e-9)
+    return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
+    every = max(1, math.ceil((last - first + 1) / 6))
+    return [10.0**power for power in range(first, last + 1, every)]
+
+
+def _number(value: float) -> str:
+    size = abs(value)
+    if size and (size < 1e-3 or size >= 1e5):
+        digits, _, power = f"{value:.0e}".partition("e")
+        return f"{digits}e{int(power)}"
+    return f"{value:.6g}"
+
+
+def _count(value: float) -> str:
+    """A number of images as people write it: 500, 20k, 1.5M."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.4g}{letter}"
+    return f"{value:.4g}"
+
+
+def _write(path: Path, body: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, body)
+    except OSError as fault:
+        remedy = "free some space or choose another place"
+        raise SteadyganError(f"cannot write {path} ({reason(fault)})", remedy, code=1) from fault
