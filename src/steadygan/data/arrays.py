@@ -218,5 +218,5 @@ def _recolour(rows: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[np.uint
         return rows
     if found == 1:
         return np.repeat(rows, channels, axis=1)
-    weights = np.array((0.299, 0.587, 0.114))  # ITU-R BT.601, as Pillow has it
-    return np.rint(np.tensordot(weights, rows.astype(np.float64), axes=(0, 1))).astype(np.uint8)[:, None]
+    red, green, blue = (rows[:, channel].astype(np.float64) for channel in range(3))
+    return np.rint(0.299 * red + 0.587 * green + 0.114 * blue).astype(np.uint8)[:, None]  # ITU-R BT.601, as Pillow

@@ -16,9 +16,8 @@ import socket
 import time
 import uuid
 import warnings
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,14 @@ import numpy as np
 import numpy.typing as npt
 
 from steadygan.data.split import row_hashes
+from steadygan.data.workers import available_cores, in_parallel
 from steadygan.errors import SteadyganError
 
 FORMAT = 1
 """Version of the cache's layout and of the decoding; part of every key."""
-BLOCK_BYTES = 8 << 20
-SLOW = 2.5e-4
-"""Seconds an image from which threads pay: below, Python's lock makes several threads slower than one."""
+BLOCK_BYTES = 4 << 20
+SHORT = 0.5
+"""Seconds of decoding below which one process is enough."""
 STALE = 3600.0
 """Seconds after which what a dead process left half built is swept away."""
 
@@ -60,13 +60,13 @@ class Block:
 
 @dataclass(frozen=True)
 class Job:
-    """A set that can be decoded range by range, in any thread.
+    """A set that can be decoded range by range, in any order.
 
     Attributes:
         what: the set, named for errors.
         count: number of items, good or bad.
         shape: channels, height and width of a row.
-        block: decodes items ``start`` to ``stop``.
+        block: decodes items ``start`` to ``stop``; called in forked processes.
         labels: (count,) class of each item, or None.
         label_names: names of the classes.
         facts: what was found and decided so far.
@@ -139,7 +139,7 @@ def build(folder: Path, job: Job, *, progress: Progress | None = None, workers: 
         folder: where the cache shall stand; anything there that ``load`` could not read is replaced.
         job: the set.
         progress: told after every block.
-        workers: threads; None: one for images so small that Python's lock would slow more, else one a core.
+        workers: decoding processes; None: one a core, or none beside this one where that takes no time.
 
     Raises:
         SteadyganError: not an image can be read, or the folder cannot be written or is too full.
@@ -154,7 +154,7 @@ def build(folder: Path, job: Job, *, progress: Progress | None = None, workers: 
             # Pillow warns of odd files one by one; what matters of it goes to the quarantine.
             warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
             warnings.filterwarnings("ignore", message=r"Image size \(")
-            _fill(making, job, progress, workers or 0)
+            _fill(making, job, progress, workers)
         _move_in(making, folder)
     except OSError as fault:
         remedy = "free some space or set STEADYGAN_CACHE to a folder that can be written"
@@ -167,7 +167,7 @@ def build(folder: Path, job: Job, *, progress: Progress | None = None, workers: 
     return stored
 
 
-def _fill(making: Path, job: Job, progress: Progress | None, workers: int) -> None:
+def _fill(making: Path, job: Job, progress: Progress | None, workers: int | None) -> None:
     hashes, kept, bad, found, done = [], [], list(job.refused), Counter[tuple[str, str]](), 0
     with (making / "rows.u8").open("wb", buffering=0) as file:
         for block in _blocks(job, workers):
@@ -208,35 +208,17 @@ def _fill(making: Path, job: Job, progress: Progress | None, workers: int) -> No
             os.fsync(written.fileno())
 
 
-def _blocks(job: Job, workers: int) -> Iterator[Block]:
-    """All blocks in order; a first small one, timed, decides their size and the number of threads."""
+def _blocks(job: Job, workers: int | None) -> Iterator[Block]:
+    """All blocks in order; a first small one, timed, decides their size and whether processes pay."""
     begun = time.perf_counter()
     first = min(32, job.count)
     yield job.block(0, first)
     each = (time.perf_counter() - begun) / max(1, first)
-    workers = workers or (available_cores() if each > SLOW else 1)
-    step = max(1, min(BLOCK_BYTES // math.prod(job.shape), int(0.5 / max(each, 1e-9)), 1024))
-    ranges = [(start, min(start + step, job.count)) for start in range(first, job.count, step)]
-    if workers == 1:
-        yield from (job.block(*bounds) for bounds in ranges)
-        return
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    try:
-        waiting: deque[Future[Block]] = deque()
-        for bounds in ranges:
-            waiting.append(pool.submit(job.block, *bounds))
-            if len(waiting) > workers + 2:  # bounded, so that memory stays flat where the disk is slow
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def available_cores() -> int:
-    """Cores that this process may use, at most 16."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(16, allowed))
+    if workers is None:
+        workers = available_cores() if each * (job.count - first) > SHORT else 1
+    step = max(1, min(BLOCK_BYTES // math.prod(job.shape), int(0.25 / max(each, 1e-9)), 1024))
+    ranges = ((start, min(start + step, job.count)) for start in range(first, job.count, step))
+    yield from in_parallel(job.block, ranges, workers)
 
 
 def _facts(found: Counter[tuple[str, str]]) -> dict[str, Any]:

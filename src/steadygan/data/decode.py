@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal
 
@@ -12,8 +13,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "PPM", "BMP", "DIB", "WEBP", "TIFF", "GIF")
 EXTENSIONS = frozenset(
-    (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".pgm", ".ppm", ".pbm", ".pnm", ".bmp", ".dib")
-    + (".webp", ".tif", ".tiff", ".gif")
+    f".{ending}"
+    for ending in re.findall(r"\w+", "png apng jpg jpeg jpe jfif mpo pgm ppm pbm pnm bmp dib webp tif tiff gif")
 )
 MAX_PIXELS = 100_000_000
 """Larger images are refused before a pixel is decoded: more likely a decompression bomb than a photograph."""

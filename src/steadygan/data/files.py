@@ -23,6 +23,31 @@ MAX_BYTES = 1 << 30
 """Files and zip entries that are larger unpacked are refused unread."""
 
 
+class Archive:
+    """A zip that may be read after a fork: every process opens it for itself, as an open file's place is shared."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._owner = os.getpid()
+        self._zip = zipfile.ZipFile(path)
+
+    def entries(self) -> list[zipfile.ZipInfo]:
+        """All entries, in the order of the zip."""
+        return self._zip.infolist()
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one entry, unpacked; raises what zipfile raises, and Unreadable where it is too large."""
+        if self._owner != os.getpid():
+            self._owner, self._zip = os.getpid(), zipfile.ZipFile(self.path)
+        entry = self._zip.getinfo(name)
+        _refuse_large(entry.file_size)
+        return self._zip.read(entry)
+
+    def close(self) -> None:
+        """Close the zip."""
+        self._zip.close()
+
+
 @dataclass(frozen=True)
 class Listing:
     """The images found under one root, sorted by name.
@@ -34,7 +59,7 @@ class Listing:
         stamp: hash of the root and of each file's name, size, time and mode: changes when the content may have.
         refused: entries that must not be read, with the reason.
         ignored: number of files that are no images by their ending.
-        archive: the open zip, for a zip.
+        archive: the zip, for a zip.
     """
 
     root: Path
@@ -43,7 +68,7 @@ class Listing:
     stamp: str
     refused: tuple[tuple[str, str], ...] = ()
     ignored: int = 0
-    archive: zipfile.ZipFile | None = None
+    archive: Archive | None = None
 
     def open(self, name: str) -> BinaryIO:
         """A seekable file of one image's bytes; OSError or Unreadable where it cannot be had."""
@@ -59,9 +84,7 @@ class Listing:
         """
         try:
             if self.archive is not None:
-                entry = self.archive.getinfo(name)
-                _refuse_large(entry.file_size)
-                return self.archive.read(entry)
+                return self.archive.read(name)
             with (self.root / name).open("rb", buffering=0) as file:
                 size = os.fstat(file.fileno()).st_size
                 _refuse_large(size)
@@ -115,7 +138,7 @@ def list_zip(root: Path) -> Listing:
     """
     try:
         status = root.stat()
-        archive = zipfile.ZipFile(root)
+        archive = Archive(root)
     except zipfile.BadZipFile as fault:
         raise SteadyganError(f"{root} is not a zip, or it is broken ({fault})", "pack or fetch it again") from fault
     except OSError as fault:
@@ -123,7 +146,7 @@ def list_zip(root: Path) -> Listing:
     names: set[str] = set()
     refused: list[tuple[str, str]] = []
     ignored = 0
-    for entry in archive.infolist():
+    for entry in archive.entries():
         name = entry.filename
         parts = PurePosixPath(name.replace("\\", "/")).parts
         if entry.is_dir() or any(_hidden(part) for part in parts if part != ".."):

@@ -46,7 +46,7 @@ def _canonical(name: str) -> Loader:
         from steadygan.data.canonical import load_canonical
 
         images, labels, names, facts = load_canonical(name, config, cache=folder, progress=progress)
-        return Arrays(images, labels, names, facts)
+        return Arrays(images, labels, tuple(names), facts)
 
     return load
 
@@ -69,7 +69,7 @@ def open_data(
         config: source, size, channels and split.
         cache: folder of all caches; None: ``$STEADYGAN_CACHE``, then ``~/.cache/steadygan``.
         progress: called with the stage in words, the images done and the images in all.
-        workers: decoding threads; None: chosen from how long an image takes.
+        workers: decoding processes; None: one a core where that pays.
 
     Returns:
         The set, its rows mapped from the cache; the same config and content give the same set bit for bit.

@@ -141,4 +141,5 @@ def _factor(covariance: Tensor) -> Tensor:
             f"a covariance with the negative eigenvalue {float(values[0]):.3g}", "give a symmetric, positive matrix"
         )
     kept = values > largest * torch.finfo(torch.float64).eps * len(values)
-    return vectors[:, kept] * values[kept].sqrt()
+    factor: Tensor = vectors[:, kept] * values[kept].sqrt()
+    return factor

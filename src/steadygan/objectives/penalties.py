@@ -44,13 +44,15 @@ def input_gradient(discriminate: Discriminate, images: Tensor, *, create_graph: 
     """
     with torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
         points = _raised(images).requires_grad_(True)
-        (gradient,) = torch.autograd.grad(discriminate(points).sum(), points, create_graph=create_graph)
-    return gradient
+        logits = discriminate(points)
+        slope: Tensor = torch.autograd.grad(logits.sum(), points, create_graph=create_graph)[0]
+    return slope
 
 
-def gradient_norm(gradient: Tensor) -> Tensor:
+def gradient_norm(slope: Tensor) -> Tensor:
     """The Euclidean norm of each sample's gradient, (N, ...) to (N,); its own derivative at 0 is 0, not NaN."""
-    return torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+    norm: Tensor = torch.linalg.vector_norm(slope.flatten(1), dim=1)
+    return norm
 
 
 def interpolate(real: Tensor, fake: Tensor) -> Tensor:
@@ -150,8 +152,8 @@ def _raised(images: Tensor) -> Tensor:
     return images.detach().to(torch.promote_types(images.dtype, torch.float32))
 
 
-def _squared_norm(gradient: Tensor) -> Tensor:
-    return gradient.flatten(1).square().sum(1)
+def _squared_norm(slope: Tensor) -> Tensor:
+    return slope.flatten(1).square().sum(1)
 
 
 def _slope_along_noise(discriminate: Discriminate, images: Tensor) -> Tensor:

@@ -1,0 +1,6 @@
+"""``python -m steadygan``."""
+
+from steadygan.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""steadygan from Python: ``train``, ``resume``, ``load``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steadygan import recipes
+from steadygan.config import DataConfig, RunConfig
+from steadygan.data.dataset import DataSet, write_quarantine
+from steadygan.data.sources import open_data
+from steadygan.errors import SteadyganError
+from steadygan.game import checkpoint
+from steadygan.networks import build_generator
+from steadygan.recipes.facts import DataFacts
+from steadygan.report.jsonl import read_jsonl
+from steadygan.runtime import devices
+from steadygan.runtime.folder import RunFolder
+from steadygan.session import planning, settings
+from steadygan.session.running import Run, open_run
+from steadygan.session.watching import Watcher
+from steadygan.session.wiring import CHUNK, draw_samples, prepare
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A settled config with the data that it is for, and the measurements that it rests on."""
+
+    config: RunConfig
+    data: DataSet
+    trials: Sequence[planning.Trial] = ()
+
+
+def plan(
+    data: str = "digits",
+    *,
+    recipe: str = "auto",
+    minutes: float | None = None,
+    images: int | None = None,
+    image_size: tuple[int, int] | None = None,
+    seed: int = 0,
+    set: Sequence[str] = (),  # noqa: A002 - the same word as on the command line
+    progress: Progress | None = None,
+) -> Plan:
+    """Open the data, choose the recipe, measure where ``minutes`` ask for it, and settle every setting.
+
+    Raises:
+        SteadyganError: for data, names or values that cannot be used.
+    """
+    source = settings.data_config(DataConfig(source=data, image_size=image_size), set)
+    opened = open_data(source, progress=progress)
+    facts = DataFacts(opened.name, len(opened.train), opened.shape, opened.classes, source)
+    config = recipes.build(recipe, facts).model_copy(update={"seed": seed})
+    given = [*set, *([f"images={images}"] if images is not None else [])]
+    config = prepare(settings.apply(config, given), opened)
+    trials: list[planning.Trial] = []
+    if minutes is not None and images is None:
+        if not 0 < minutes < 1e5:
+            raise SteadyganError(f"--minutes {minutes:g} is not a usable time", "give a number above 0")
+        free = not any(".capacity" in text or ".hidden" in text for text in given)
+        free = free and not any(player.network.hidden for player in config.players.values())
+        config = planning.choose_threads(config, opened)
+        config, trials = planning.fit_to_minutes(config, opened, minutes, free=free)
+    return Plan(planning.settle(config), opened, trials)
+
+
+def check_out(path: Path) -> None:
+    """Raise SteadyganError where a new run cannot be written to ``path``: better before the planning than after."""
+    RunFolder(path).check_free()
+
+
+def start(planned: Plan, out: str | Path | None = None, watcher: Watcher | None = None) -> Trained:
+    """Create the run folder of a plan and train to the end."""
+    path = Path(out) if out is not None else fresh_path(planned.config)
+    folder = RunFolder(path)
+    folder.create(planned.config.model_dump_json(indent=1))
+    write_quarantine(path / "quarantine.csv", planned.data.quarantine)
+    Run(folder, planned.config, planned.data, watcher).conduct()
+    return load(path)
+
+
+def train(
+    data: str = "digits",
+    *,
+    recipe: str = "auto",
+    minutes: float | None = None,
+    images: int | None = None,
+    image_size: tuple[int, int] | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    set: Sequence[str] = (),  # noqa: A002 - the same word as on the command line
+    watcher: Watcher | None = None,
+) -> Trained:
+    """Train a GAN on ``data`` and return the trained run.
+
+    Args:
+        data: a built-in set (``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``), or a path to a folder or zip of
+            images or to an ``.npy``/``.npz`` file.
+        recipe: a name of ``steadygan.recipes.RECIPES``; ``auto`` chooses from the data.
+        minutes: how long it may take on this machine; sizes and length are planned to fit.
+        images: length of the run in real images seen, instead of ``minutes``.
+        image_size: height and width.
+        seed: the same seed, data, settings and machine give the same bits.
+        out: the run folder; must be new or empty. None: ``runs/<recipe>-<data>-<time>``.
+        set: further settings as ``key=value``, as on the command line.
+
+    Raises:
+        SteadyganError: for anything that a person can mend, in one line.
+    """
+    planned = plan(
+        data, recipe=recipe, minutes=minutes, images=images, image_size=image_size, seed=seed, set=set
+    )
+    return start(planned, out, watcher)
+
+
+def resume(run: str | Path, *, watcher: Watcher | None = None, progress: Progress | None = None) -> Trained:
+    """Go on with a run from its newest good checkpoint to its end, in the same bits as if it had never stopped."""
+    folder, config = open_run(Path(run))
+    data = open_data(config.data, progress=progress)
+    Run(folder, config, data, watcher).conduct()
+    return load(run)
+
+
+def fresh_path(config: RunConfig) -> Path:
+    """A new name under ``runs/`` for a run of this config."""
+    name = Path(config.data.source).stem or "data"
+    return Path("runs") / f"{config.recipe}-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+class Trained:
+    """A run's averaged generator, ready to be sampled, and its records."""
+
+    def __init__(self, path: Path, config: RunConfig, images_seen: int, weights: dict[str, Tensor], device: str) -> None:
+        self.path, self.config, self.images_seen = path, config, images_seen
+        self.device = devices.choose_device(device)
+        if config.shape is None:
+            raise SteadyganError(f"{path / 'config.json'} has no shape", "restore it from a copy")
+        player = config.players["generator"].network
+        network = build_generator(player, config.shape, config.latent.size, config.classes)
+        prefix = "state/averages/generator/"
+        network.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
+        self.generator = network.eval().requires_grad_(False).to(self.device)
+
+    def sample(self, count: int = 64, *, seed: int = 0, label: int | None = None) -> Tensor:
+        """``count`` images (N, C, H, W) in [-1, 1]; image i of a seed is the same whatever the count."""
+        return torch.cat(list(self.samples(count, seed=seed, label=label)))
+
+    def samples(self, count: int, *, seed: int = 0, label: int | None = None) -> Iterator[Tensor]:
+        """The same in chunks, for counts that do not fit in memory."""
+        if count < 1:
+            raise SteadyganError(f"cannot make {count} samples", "ask for at least 1")
+        if label is not None and not 0 <= label < self.config.classes:
+            raise SteadyganError(f"label {label} is not a class of this run", f"choose from 0 to {self.config.classes - 1}")
+        for first in range(0, count, CHUNK):
+            made = draw_samples(self.generator, self.config, self.device, seed, first // CHUNK, label)
+            yield made[: count - first]
+
+    def records(self) -> list[dict[str, Any]]:
+        """The run's records, one dictionary a line."""
+        return read_jsonl(self.path / "records.jsonl")
+
+
+def load(run: str | Path, *, device: str = "cpu") -> Trained:
+    """The newest good average of a run.
+
+    Raises:
+        SteadyganError: where the folder is no run or holds no usable checkpoint.
+    """
+    folder, config = open_run(Path(run))
+    reasons = []
+    for path, weights in checkpoint.newest(folder.checkpoints, weights_only=True):
+        if isinstance(weights, checkpoint.BrokenCheckpoint):
+            reasons.append(f"{path.name}: {weights}")
+            continue
+        return Trained(folder.path, config, int(path.name.split("-")[0]), weights, device)
+    why = f" ({reasons[0]})" if reasons else ""
+    raise SteadyganError(f"{folder.path} has no usable checkpoint{why}", f"train first: `steadygan resume {run}`")

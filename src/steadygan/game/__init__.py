@@ -1,0 +1,1 @@
+"""The engine: players, moves, the round and the loop; controls, averages and checkpoints around them."""

@@ -1,0 +1,211 @@
+"""Checkpoints: whole or absent, checked when read, and never a pickle.
+
+A checkpoint is a folder ``<images_seen>-<attempt>`` with ``weights.safetensors`` (players and averages),
+``state.safetensors`` (all other tensors), ``state.json`` (all else) and ``manifest.json`` (length and SHA-256 of each).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from steadygan.errors import SteadyganError
+from steadygan.runtime import storage
+
+FORMAT = 1
+WEIGHTS = ("state/players/", "state/averages/")
+"""Where the networks' weights stand in the tree of a run."""
+
+
+class BrokenCheckpoint(Exception):
+    """A checkpoint that cannot be used; says why."""
+
+
+def flatten(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """``tree`` as JSON, with every tensor moved into ``tensors`` under its path."""
+    if isinstance(tree, Tensor):
+        tensors[path] = tree
+        return {"$tensor": path}
+    if isinstance(tree, dict):
+        items = [[key, flatten(value, f"{path}/{key}" if path else str(key), tensors)] for key, value in tree.items()]
+        if all(isinstance(key, str) and not key.startswith("$") for key in tree):
+            return dict(items)
+        return {"$items": items}
+    if isinstance(tree, (list, tuple)):
+        return [flatten(value, f"{path}/{index}", tensors) for index, value in enumerate(tree)]
+    if tree is None or isinstance(tree, (bool, int, float, str)):
+        return tree
+    raise TypeError(f"{path} holds a {type(tree).__name__}, which a checkpoint cannot keep")
+
+
+def unflatten(plain: Any, tensors: dict[str, Tensor]) -> Any:
+    """The tree that ``flatten`` took apart."""
+    if isinstance(plain, dict):
+        if "$tensor" in plain:
+            return tensors[plain["$tensor"]]
+        if "$items" in plain:
+            return {key: unflatten(value, tensors) for key, value in plain["$items"]}
+        return {key: unflatten(value, tensors) for key, value in plain.items()}
+    if isinstance(plain, list):
+        return [unflatten(value, tensors) for value in plain]
+    return plain
+
+
+def copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the CPU, so that training goes on while they are written."""
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+
+
+def all_finite(tensors: dict[str, Tensor]) -> bool:
+    """Whether no tensor holds a NaN or an infinity."""
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values() if tensor.is_floating_point())
+
+
+def folder_name(images_seen: int, attempt: int) -> str:
+    return f"{images_seen:012d}-{attempt:03d}"
+
+
+def write(folder: Path, plain: Any, tensors: dict[str, Tensor]) -> None:
+    """Write a checkpoint next to ``folder`` under a temporary name, flush it, then rename: whole or absent."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        weights = {k: v for k, v in tensors.items() if k.startswith(WEIGHTS)}
+        rest = {k: v for k, v in tensors.items() if k not in weights}
+        contents = {
+            "weights.safetensors": safetensors.torch.save(weights),
+            "state.safetensors": safetensors.torch.save(rest),
+            "state.json": json.dumps(plain).encode(),
+        }
+        manifest: dict[str, Any] = {"format": FORMAT, "files": {}}
+        for name, content in contents.items():
+            storage.write_file(partial / name, content)
+            manifest["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        storage.write_file(partial / "manifest.json", json.dumps(manifest, indent=1))
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+        storage.sync_folder(folder.parent)
+    except OSError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def read(folder: Path, *, weights_only: bool = False) -> Any:
+    """The tree of one checkpoint, every byte checked against its manifest.
+
+    With ``weights_only`` the tensors of ``weights.safetensors`` by path, which is all that sampling needs.
+
+    Raises:
+        BrokenCheckpoint: where a file is missing, truncated, changed, foreign or of a later format.
+    """
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        if manifest["format"] > FORMAT:
+            raise BrokenCheckpoint(f"written by a later version (format {manifest['format']})")
+        tensors: dict[str, Tensor] = safetensors.torch.load(_verified(folder, "weights.safetensors", manifest))
+        if weights_only:
+            return tensors
+        tensors |= safetensors.torch.load(_verified(folder, "state.safetensors", manifest))
+        return unflatten(json.loads(_verified(folder, "state.json", manifest)), tensors)
+    except BrokenCheckpoint:
+        raise
+    except Exception as error:  # whatever a damaged or hostile file provokes means the same: not usable
+        raise BrokenCheckpoint(f"{type(error).__name__}: {error}") from None
+
+
+def _verified(folder: Path, name: str, manifest: dict[str, Any]) -> bytes:
+    """A file's bytes, which must be those that were written."""
+    content, facts = (folder / name).read_bytes(), manifest["files"][name]
+    if len(content) != facts["bytes"] or hashlib.sha256(content).hexdigest() != facts["sha256"]:
+        raise BrokenCheckpoint(f"{name} is truncated or changed")
+    return content
+
+
+def listed(folder: Path) -> list[Path]:
+    """Checkpoints in a folder, the newest first (a later attempt is newer than an earlier one)."""
+    found = [path for path in folder.glob("[0-9]*-[0-9]*") if path.is_dir()] if folder.is_dir() else []
+
+    def age(path: Path) -> tuple[int, int]:
+        images, _, attempt = path.name.partition("-")
+        return (int(attempt), int(images)) if images.isdigit() and attempt.isdigit() else (-1, -1)
+
+    return sorted(found, key=age, reverse=True)
+
+
+def newest(folder: Path, *, weights_only: bool = False) -> Iterator[tuple[Path, Any | BrokenCheckpoint]]:
+    """Checkpoints from the newest on, each with its content or with the reason why it is broken."""
+    for path in listed(folder):
+        try:
+            yield path, read(path, weights_only=weights_only)
+        except BrokenCheckpoint as broken:
+            yield path, broken
+
+
+class Keeper:
+    """Writes checkpoints in the background and keeps the newest ``keep`` of them, and every milestone for ever.
+
+    ``failure`` holds what the disk said to the last write, None where it went well; earlier checkpoints stay as they were.
+    """
+
+    def __init__(self, folder: Path, keep: int = 3) -> None:
+        self.folder, self.keep = folder, keep
+        self.failure: OSError | None = None
+        self._thread: threading.Thread | None = None
+
+    def save(self, tree: Any, images_seen: int, attempt: int, *, milestone: bool = False, wait: bool = False) -> None:
+        """Copy the tree now, write it behind the run's back; a milestone is never pruned.
+
+        Raises:
+            SteadyganError: where weights are not finite; nothing is written then.
+        """
+        tensors: dict[str, Tensor] = {}
+        plain = flatten(tree, "", tensors)
+        tensors = copied(tensors)
+        if not all_finite({k: v for k, v in tensors.items() if k.startswith(WEIGHTS)}):
+            raise SteadyganError(
+                f"weights became NaN or infinite before {images_seen:,} images",
+                "resume goes back to the last good checkpoint; lower the learning rates or raise the penalty",
+                code=1,
+            )
+        self.wait()
+        if milestone:
+            plain["milestone"] = True
+        target = self.folder / folder_name(images_seen, attempt)
+        self._thread = threading.Thread(target=self._write, args=(target, plain, tensors))
+        self._thread.start()
+        if wait:
+            self.wait()
+
+    def _write(self, target: Path, plain: Any, tensors: dict[str, Tensor]) -> None:
+        try:
+            write(target, plain, tensors)
+            self.failure = None
+            self._prune()
+        except OSError as error:
+            self.failure = error
+
+    def wait(self) -> None:
+        """Until the last write has ended."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _prune(self) -> None:
+        for path in listed(self.folder)[self.keep :]:
+            try:
+                if json.loads((path / "state.json").read_text()).get("milestone"):
+                    continue
+            except (OSError, ValueError, UnicodeDecodeError):
+                pass
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,125 @@
+"""One round: every move once, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from steadygan.game.average import half_life_at
+from steadygan.game.move import Draw, Goal, Move, Play, Terms
+from steadygan.game.state import GameState
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one round tells: the clock after it, and its signals (scalars on the device, or numbers).
+
+    ``measured`` rounds carry the full set of signals; the others only what costs nothing.
+    """
+
+    images_seen: int
+    round: int
+    attempt: int
+    measured: bool
+    signals: dict[str, Tensor | float]
+
+    def line(self) -> dict[str, float | int]:
+        """The record as numbers, as it stands in ``records.jsonl``; waits for the device."""
+        names = list(self.signals)
+        values = [float(value) for value in self.signals.values()]
+        head = {"images_seen": self.images_seen, "round": self.round, "attempt": self.attempt}
+        return head | dict(zip(names, values, strict=True))
+
+
+def crosses(every: int, before: int, after: int) -> bool:
+    """Whether the clock passed a multiple of ``every`` (0: never) on its way from ``before`` to ``after``."""
+    return every > 0 and before // every != after // every
+
+
+def play_round(state: GameState, moves: Sequence[Move], draw: Draw) -> Record:
+    """Play every move once, update the averages, move the clock on, and say what happened."""
+    state.begin_round()
+    setting = state.setting
+    repeats = [_repeats(state, move) for move in moves]
+    after = state.images_seen + setting.batch * max(repeats)
+    measured = crosses(setting.record_every, state.images_seen, after) or after >= setting.total
+    shared: dict[str, Tensor] = {}
+    signals: dict[str, Tensor | float] = {}
+    for move, times in zip(moves, repeats, strict=True):
+        for step in range(times):
+            batch = draw(state.images_seen + step * setting.batch, setting.batch, state.attempt)
+            play = Play(state.players, batch, state.controls, state.memory, shared, state.rounds, measured=measured)
+            signals |= _play_move(state, move, play)
+    images = after - state.images_seen
+    for name, average in state.averages.items():
+        life = half_life_at(state.controls["average.half_life"], setting.ramp_up, after)
+        average.update(state.players[name], images, life)
+    if measured:
+        signals |= {f"control/{name}": value for name, value in state.controls.items()}
+    state.images_seen = after
+    state.rounds += 1
+    return Record(after, state.rounds, state.attempt, measured, signals)
+
+
+def _repeats(state: GameState, move: Move) -> int:
+    return max(1, round(state.controls[move.steps])) if move.steps else 1
+
+
+def _play_move(state: GameState, move: Move, play: Play) -> dict[str, Tensor | float]:
+    """Take the gradients of all goals at the same point, then let all learners step."""
+    whole, signals = play.batch, dict[str, Tensor | float]()
+    play.parts = state.setting.accumulate
+    for goal in move.goals:
+        _let_learn(state, (*goal.learners, *move.builds))
+        for name in goal.learners:
+            state.optimizers[name].zero_grad()
+        for part in range(play.parts):
+            play.part, play.batch = part, whole.part(part, play.parts)
+            _add_gradient(state, goal, play)
+    for goal in move.goals:
+        for name in goal.learners:
+            signals |= _step(state, name, play.measured)
+    if move.after:
+        move.after(play)
+    return play.notes | signals
+
+
+def _let_learn(state: GameState, names: tuple[str, ...]) -> None:
+    """Only these players get gradients: the others' backward work is saved."""
+    for name, player in state.players.items():
+        player.requires_grad_(name in names)
+
+
+def _add_gradient(state: GameState, goal: Goal, play: Play) -> None:
+    with state.autocast(play.device):
+        terms = goal.wants(play)
+    total = _total(terms)
+    for name, term in terms.items():
+        play.note(name, term.values.mean())
+    (total / play.parts if play.parts > 1 else total).backward()  # type: ignore[no-untyped-call]
+
+
+def _total(terms: Terms) -> Tensor:
+    parts = [term.values.mean() * term.weight if term.weight != 1.0 else term.values.mean() for term in terms.values()]
+    return torch.stack(parts).sum() if len(parts) > 1 else parts[0]
+
+
+def _step(state: GameState, name: str, measured: bool) -> dict[str, Tensor | float]:
+    """Clip or normalise the player's gradient as the controls say, then step; report its norm where it is measured."""
+    parameters = [p for p in state.players[name].parameters() if p.grad is not None]
+    limit = state.controls[f"clip.{name}"]
+    normalise = name in state.setting.normalise
+    signals: dict[str, Tensor | float] = {}
+    if (measured or normalise or limit > 0) and parameters:
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        signals[f"{name}/gradient_norm"] = norm.detach()
+        if normalise:
+            torch._foreach_div_(gradients, norm + 1e-12)
+        elif limit > 0:
+            torch._foreach_mul_(gradients, (limit / (norm + 1e-12)).clamp(max=1.0))
+    state.optimizers[name].step()
+    return signals

@@ -1,0 +1,1 @@
+"""Games: one file a family, each nothing but players and moves."""

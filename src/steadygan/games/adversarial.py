@@ -1,0 +1,187 @@
+"""The two-player game of Goodfellow et al. 2014 with any loss, penalty and auxiliary term."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from steadygan.game.move import Move, Play, Term, Terms, move
+from steadygan.objectives.adversarial import AdversarialLoss, flip_labels
+from steadygan.objectives.auxiliary import feature_matching, historical_averaging, instance_noise, lecam, pack, top_k
+from steadygan.objectives.weights import clip_weights_
+
+Penalty = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
+WeightPenalty = Callable[[list[Tensor]], Tensor]
+
+
+@dataclass(frozen=True)
+class LazyPenalty:
+    """A gradient-based penalty and how often it is applied; its weight is the control ``penalty.<name>``."""
+
+    name: str
+    values: Penalty
+    every: int = 1
+
+
+@dataclass(frozen=True)
+class AdversarialGame:
+    """Generator and discriminator as two moves: the discriminator learns to tell, then the generator to be believed.
+
+    Both see the same augmented, noised and packed images. ``label_flipping`` swaps a real and a fake before the
+    discriminator. With ``share_fakes`` the generator learns from the fakes of the discriminator's last step.
+    """
+
+    loss: AdversarialLoss
+    latent: Callable[[int, torch.device], Tensor]
+    penalties: tuple[LazyPenalty, ...] = ()
+    weight_penalties: Mapping[str, Mapping[str, WeightPenalty]] = field(default_factory=dict)
+    historical: frozenset[str] = frozenset()
+    augment: Callable[[Tensor, float], Tensor] | None = None
+    label_flipping: float = 0.0
+    packing: int = 1
+    conditional: bool = False
+    feature_matching: bool = False
+    lecam: bool = False
+    share_fakes: bool = True
+
+    def moves(self) -> tuple[Move, ...]:
+        """The discriminator's move, then the generator's."""
+        builds = ("generator",) if self.share_fakes else ()
+        return (
+            move("discriminator", ("discriminator",), self.tell, steps="steps.discriminator", builds=builds, after=_clip),
+            move("generator", ("generator",), self.be_believed, steps="steps.generator"),
+        )
+
+    def tell(self, play: Play) -> Terms:
+        """What the discriminator wants: the loss, its penalties, and LeCam's tie to its own past."""
+        label = play.batch.label if self.conditional else None
+        made = self._fakes(play, label)
+        if self.share_fakes:
+            play.shared[f"fakes.{play.part}"] = made
+        real, fake = self._shown(play, play.batch.real), self._shown(play, made.detach())
+        judge = self._judge(play, label)
+        real_logits, fake_logits = judge(real), judge(fake)
+        _note_logits(play, real_logits, fake_logits)
+        if play.measured:
+            play.note("generator/spread", _spread(made.detach()) / _spread(play.batch.real).clamp_min(1e-12))
+        seen = (real_logits, fake_logits)
+        if self.label_flipping:
+            seen = flip_labels(real_logits, fake_logits, self.label_flipping)
+        terms = {"discriminator/loss": Term(self.loss.discriminator(*seen))}
+        for penalty in self.penalties:
+            if play.round % penalty.every == 0:
+                weight = play.controls[f"penalty.{penalty.name}"] * penalty.every
+                terms[f"penalty/{penalty.name}"] = Term(penalty.values(judge, real, fake), weight)
+        if self.lecam:
+            terms["auxiliary/lecam"] = Term(_lecam(play, real_logits, fake_logits), play.controls["lecam"])
+        return terms | self._on_weights(play, "discriminator")
+
+    def be_believed(self, play: Play) -> Terms:
+        """What the generator wants: that its fakes are taken for real."""
+        label = play.batch.label if self.conditional else None
+        made = play.shared.pop(f"fakes.{play.part}", None)
+        fake = self._shown(play, self._fakes(play, label) if made is None else made)
+        judge = self._judge(play, label)
+        fake_logits = judge(fake)
+        if self.loss.paired:
+            with torch.no_grad():
+                real_logits = judge(self._shown(play, play.batch.real))
+        else:
+            real_logits = torch.zeros_like(fake_logits)
+        values = self.loss.generator(real_logits, fake_logits)
+        share = play.controls["top_k"]
+        if share < 1:
+            values = top_k(values, fake_logits, share)
+        terms = {"generator/loss": Term(values)}
+        if self.feature_matching:
+            terms["auxiliary/feature_matching"] = Term(self._match(play, fake), play.controls["feature_matching"])
+        return terms | self._on_weights(play, "generator")
+
+    def _fakes(self, play: Play, label: Tensor | None) -> Tensor:
+        latent = self.latent(len(play.batch.real), play.device).to(play.batch.real.dtype)
+        return _images(play.players["generator"](latent, label), play.batch.real)
+
+    def _shown(self, play: Play, images: Tensor) -> Tensor:
+        """Images as the discriminator gets to see them."""
+        if self.augment is not None:
+            images = self.augment(images, play.controls["augmentation"])
+        images = instance_noise(images, play.controls["instance_noise"])
+        return pack(images, self.packing) if self.packing > 1 else images
+
+    def _judge(self, play: Play, label: Tensor | None) -> Callable[[Tensor], Tensor]:
+        network = play.players["discriminator"]
+        return lambda images: network(images, label).float() if images.dtype != torch.float64 else network(images, label)
+
+    def _match(self, play: Play, fake: Tensor) -> Tensor:
+        network: nn.Module = play.players["discriminator"]
+        with torch.no_grad():
+            wanted = network.features(self._shown(play, play.batch.real))  # type: ignore[operator]
+        return feature_matching(wanted, network.features(fake))  # type: ignore[operator]
+
+    def _on_weights(self, play: Play, name: str) -> Terms:
+        """Terms on the parameters themselves: weight penalties and historical averaging."""
+        parameters: list[Tensor] = list(play.players[name].parameters())
+        terms = {
+            f"penalty/{kind}.{name}": Term(penalty(parameters), play.controls[f"penalty.{kind}.{name}"])
+            for kind, penalty in self.weight_penalties.get(name, {}).items()
+        }
+        if name in self.historical:
+            averages = _history(play, name, parameters)
+            weight = play.controls[f"historical_averaging.{name}"]
+            terms[f"auxiliary/historical_averaging.{name}"] = Term(historical_averaging(parameters, averages), weight)
+        return terms
+
+
+def _images(made: Tensor, like: Tensor) -> Tensor:
+    return made.to(like.dtype) if made.dtype != like.dtype else made
+
+
+def _note_logits(play: Play, real_logits: Tensor, fake_logits: Tensor) -> None:
+    """Signals from the logits; only their differences mean something for every loss."""
+    with torch.no_grad():
+        play.note("discriminator/real_logits", real_logits.mean())
+        play.note("discriminator/fake_logits", fake_logits.mean())
+        play.note("discriminator/real_signs", real_logits.sign().mean())
+        if play.measured:
+            wins = (real_logits[:, None] > fake_logits[None, :]).to(real_logits.dtype).mean()
+            play.note("discriminator/win_rate", wins)
+
+
+def _spread(images: Tensor) -> Tensor:
+    """How far the images of a batch lie apart: root mean square distance of two of them, in pixel units."""
+    return images.detach().float().var(dim=0).mean().mul(2).sqrt() if len(images) > 1 else images.new_zeros(())
+
+
+def _lecam(play: Play, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """LeCam's term against the running averages of both sides' logits, which are then moved on."""
+    averages = []
+    for side, logits in (("real", real_logits), ("fake", fake_logits)):
+        mean = logits.detach().mean()
+        past = play.memory.get(f"lecam.{side}", mean)
+        averages.append(past)
+        play.memory[f"lecam.{side}"] = past * 0.99 + mean * 0.01
+    return lecam(real_logits, fake_logits, averages[0], averages[1])
+
+
+def _history(play: Play, name: str, parameters: list[Tensor]) -> list[Tensor]:
+    """The mean of every parameter over all rounds so far (Salimans et al. 2016), kept in the game's memory."""
+    count = play.memory.setdefault(f"history.{name}.count", torch.zeros(())) + (1 if play.part == 0 else 0)
+    play.memory[f"history.{name}.count"] = count
+    averages = []
+    for index, parameter in enumerate(parameters):
+        key = f"history.{name}.{index}"
+        past = play.memory.get(key, torch.zeros_like(parameter))
+        if play.part == 0:
+            past = past + (parameter.detach() - past) / float(count)
+            play.memory[key] = past
+        averages.append(past)
+    return averages
+
+
+def _clip(play: Play) -> None:
+    limit = play.controls["weight_clip"]
+    if limit > 0:
+        clip_weights_(play.players["discriminator"].parameters(), limit)

@@ -1,0 +1,1 @@
+"""Health: reads records, turns controls."""

@@ -1,0 +1,47 @@
+"""Pieces that several recipes share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from steadygan.config import (
+    AugmentationConfig,
+    NetworkConfig,
+    OptimizerConfig,
+    PlayerConfig,
+    RunConfig,
+    ScheduleConfig,
+    constant,
+)
+from steadygan.recipes.facts import DataFacts
+
+
+def player(
+    network: str,
+    capacity: int,
+    *,
+    rate: float | ScheduleConfig = 2e-4,
+    betas: tuple[float, float] = (0.5, 0.999),
+    optimizer: str = "adam",
+    steps: int = 1,
+    **options: Any,
+) -> PlayerConfig:
+    """A player with its network and its optimizer; ``options`` go to the network."""
+    schedule = rate if isinstance(rate, ScheduleConfig) else constant(rate)
+    return PlayerConfig(
+        network=NetworkConfig(name=network, capacity=capacity, **options),
+        optimizer=OptimizerConfig(name=optimizer, learning_rate=schedule, beta1=betas[0], beta2=betas[1]),
+        steps=steps,
+    )
+
+
+def scarce(facts: DataFacts) -> AugmentationConfig:
+    """Adaptive augmentation for sets so small that a discriminator learns them by heart; none for others."""
+    if facts.count >= 20_000:
+        return AugmentationConfig()
+    return AugmentationConfig(policy=("translate", "cutout"), adaptive=True, speed=100_000)
+
+
+def run(recipe: str, facts: DataFacts, players: dict[str, PlayerConfig], **settings: Any) -> RunConfig:
+    """A run of ``recipe`` on the data of ``facts``."""
+    return RunConfig(recipe=recipe, data=facts.config, players=players, shape=facts.shape, **settings)

@@ -1,0 +1,35 @@
+"""The default family: relativistic pairing with R1 and R2 and residual players without normalisation.
+
+Paper: Huang et al. 2024, "The GAN is dead; long live the GAN!" (R3GAN).
+"""
+
+from __future__ import annotations
+
+from steadygan.config import LatentConfig, PenaltyConfig, RunConfig
+from steadygan.recipes.facts import DataFacts
+from steadygan.recipes.parts import player, run, scarce
+
+
+def r3(facts: DataFacts) -> RunConfig:
+    """Relativistic pairing, R1 and R2 on every round, Adam with beta1 = 0; augmentation where data are scarce."""
+    players = {
+        "generator": player("r3", 24, rate=3e-4, betas=(0.0, 0.99)),
+        "discriminator": player("r3", 24, rate=3e-4, betas=(0.0, 0.99)),
+    }
+    penalties = {"r1": PenaltyConfig(weight=1.0), "r2": PenaltyConfig(weight=1.0)}  # type: ignore[arg-type]
+    return run(
+        "r3",
+        facts,
+        players,
+        loss="relativistic",
+        penalties=penalties,
+        latent=LatentConfig(size=64),
+        augmentation=scarce(facts),
+        images=400_000,
+    )
+
+
+def digits(facts: DataFacts) -> RunConfig:
+    """The default family for the 1,797 digits of 8x8 pixels: small, and readable within minutes on any machine."""
+    config = r3(facts)
+    return config.model_copy(update={"recipe": "digits", "images": 250_000})

@@ -1,0 +1,92 @@
+"""Devices, precision and threads: what this machine offers and what a run asks of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import torch
+
+from steadygan.errors import SteadyganError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device named ``auto``, ``cpu``, ``cuda`` or ``cuda:K``; ``auto`` takes a GPU where there is one.
+
+    Raises:
+        SteadyganError: for an unknown device, or CUDA where there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise SteadyganError(f"unknown device {name!r}", "choose auto, cpu, cuda or cuda:0") from None
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if count == 0:
+            raise SteadyganError(
+                f"device {name!r} asked for, but torch sees no CUDA GPU here",
+                "use device=cpu, or install a CUDA build of torch and check nvidia-smi",
+            )
+        if (device.index or 0) >= count:
+            raise SteadyganError(f"device {name!r} asked for, but there are only {count} GPUs", "choose a lower number")
+    elif device.type != "cpu":
+        raise SteadyganError(f"device {name!r} is not supported", "choose auto, cpu or cuda")
+    return device
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """The type that the networks compute in: ``auto`` is bfloat16 on GPUs that have it in hardware, else float32.
+
+    CPUs stay at float32: without hardware support bfloat16 is twenty times slower there.
+    """
+    if name != "auto":
+        return {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}[name]
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
+        return torch.bfloat16
+    return torch.float32
+
+
+def cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def idle_cores() -> int:
+    """Cores not taken by other processes over the last minute, at least 1.
+
+    More threads than free cores slow a round down several times, because every thread waits for the last.
+    """
+    try:
+        busy = os.getloadavg()[0]
+    except OSError:
+        busy = 0.0
+    return max(1, min(cores(), round(cores() - busy)))
+
+
+@contextlib.contextmanager
+def computing(threads: int, *, deterministic: bool) -> Iterator[None]:
+    """Fix thread count and deterministic algorithms for the length of a run, and put them back afterwards."""
+    before = torch.get_num_threads()
+    strict = torch.are_deterministic_algorithms_enabled()
+    warn = torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(strict, warn_only=warn)
+        torch.backends.cudnn.benchmark = benchmark
+
+
+def describe(device: torch.device) -> str:
+    """The device in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {cores()} cores"

@@ -1,0 +1,123 @@
+"""The run folder: the contract between the live game and everything that reads it later."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from steadygan.errors import SteadyganError
+from steadygan.runtime import storage
+
+LINES = ("records.jsonl", "events.jsonl", "metrics.jsonl")
+"""Files that only ever grow by lines, and that a resumed run cuts back to its checkpoint."""
+
+
+def plain(value: Any) -> Any:
+    """``value`` as strict JSON has it: numbers that are not finite become None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    return value
+
+
+class RunFolder:
+    """Paths and files of one run; see the docs page "The run folder" for every field."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: Any = None
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def check_free(self) -> None:
+        """Raise SteadyganError where the folder holds anything already, or cannot be made."""
+        if self.path.is_file():
+            raise SteadyganError(f"{self.path} is a file", "name a folder with --out")
+        if self.path.is_dir() and any(self.path.iterdir()):
+            hint = f"go on with `steadygan resume {self.path}`, or " if self.config.exists() else ""
+            raise SteadyganError(f"{self.path} is not empty; runs are never overwritten", f"{hint}choose another --out")
+        storage.make_folder(self.path)
+
+    def create(self, config: str) -> None:
+        """Lay out a new run. Raises SteadyganError where the folder holds anything already."""
+        self.check_free()
+        storage.make_folder(self.samples)
+        storage.make_folder(self.checkpoints)
+        storage.write_file(self.config, config)
+        for name in LINES:
+            (self.path / name).touch()
+
+    def read_config(self) -> str:
+        """The text of ``config.json``. Raises SteadyganError where the folder is no run."""
+        if not self.path.exists():
+            raise SteadyganError(f"no run at {self.path}", "give the folder that `steadygan train` printed")
+        try:
+            return self.config.read_text()
+        except FileNotFoundError:
+            raise SteadyganError(f"{self.path} is not a run folder (it has no config.json)", "give a run's folder") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise SteadyganError(f"cannot read {self.config} ({error})", "restore the file") from None
+
+    def append(self, name: str, line: Mapping[str, Any]) -> None:
+        """Add one line to a file of lines."""
+        with open(self.path / name, "a") as file:
+            file.write(json.dumps(plain(line), separators=(",", ":")) + "\n")
+
+    def positions(self) -> dict[str, int]:
+        """Present size in bytes of every file of lines, flushed to the disk."""
+        sizes = {}
+        for name in LINES:
+            with open(self.path / name, "ab") as file:
+                os.fsync(file.fileno())
+                sizes[name] = file.tell()
+        return sizes
+
+    def cut_back(self, positions: Mapping[str, int]) -> None:
+        """Drop every line written after ``positions`` were taken: the resumed run writes them again.
+
+        Raises SteadyganError where a file is shorter than it was, since history would be lost silently.
+        """
+        for name in LINES:
+            path, keep = self.path / name, positions.get(name, 0)
+            present = path.stat().st_size if path.exists() else 0
+            if present < keep:
+                raise SteadyganError(f"{path} is shorter than at the checkpoint", "restore the file, or start a new run", code=1)
+            with open(path, "ab") as file:
+                file.truncate(keep)
+
+    def __enter__(self) -> RunFolder:
+        """Hold the run: two processes must not train into one folder."""
+        import fcntl
+
+        self._lock = open(self.path / ".lock", "a")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise SteadyganError(f"another process is training in {self.path}", "wait for it or stop it first") from None
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._lock.close()

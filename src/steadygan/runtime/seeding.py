@@ -1,0 +1,23 @@
+"""Randomness as a function of where we are: ``(seed, rank, attempt, images_seen)``, never of how we got here."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+
+def derive(*parts: int | str) -> int:
+    """A 63-bit seed from any place names; equal parts give equal seeds on every machine."""
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def reseed(*parts: int | str) -> None:
+    """Set torch's global generators (CPU and every GPU) to the seed derived from ``parts``."""
+    torch.manual_seed(derive(*parts))
+
+
+def generator(*parts: int | str) -> torch.Generator:
+    """A CPU generator of its own, for draws that must not disturb the round (samples, fixed latents)."""
+    return torch.Generator().manual_seed(derive(*parts))

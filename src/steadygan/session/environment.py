@@ -1,0 +1,53 @@
+"""What a run was made with, and whether it can go on with what is there now."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from typing import Any
+
+import torch
+
+import steadygan
+from steadygan.config import RunConfig
+from steadygan.runtime import devices, storage
+from steadygan.runtime.folder import RunFolder
+from steadygan.session.settings import flat
+
+FREE = ("keep", "milestones", "tensorboard", "why", "data.folder", "data.download")
+"""Settings that do not touch the trajectory and may be changed between two sittings."""
+
+
+def differences(then: Any, config: RunConfig, data_then: str, data_now: str) -> list[str]:
+    """What has changed since the checkpoint was written, in words; empty where nothing that matters has."""
+    old, new = flat(then), flat(json.loads(config.model_dump_json()))
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key) and key not in FREE]
+    found = [f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys]
+    if data_then != data_now:
+        found.append(f"the data was {data_then[:12]}, is {data_now[:12]}")
+    return found
+
+
+def describe(folder: RunFolder, device: torch.device, config: RunConfig, images_seen: int) -> None:
+    """Note this sitting in ``environment.json``: versions, machine, threads, and where on the clock it starts."""
+    path = folder.environment
+    try:
+        sittings = json.loads(path.read_text())["sittings"]
+    except (OSError, ValueError, KeyError):
+        sittings = []
+    sittings.append(
+        {
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "images_seen": images_seen,
+            "steadygan": steadygan.__version__,
+            "torch": torch.__version__,
+            "python": sys.version.split()[0],
+            "system": platform.platform(),
+            "device": devices.describe(device),
+            "threads": config.threads,
+            "command": sys.argv,
+        }
+    )
+    storage.write_file(path, json.dumps({"sittings": sittings}, indent=1))

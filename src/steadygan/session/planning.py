@@ -1,0 +1,93 @@
+"""Planning: from minutes and this machine's measured speed to size, length and intervals; then all is fixed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from steadygan.config import RunConfig
+from steadygan.data.dataset import DataSet
+from steadygan.game.loop import loop
+from steadygan.runtime import devices
+from steadygan.session.wiring import wire
+
+SHARE = 0.92
+"""Share of the given time that rounds may take; pictures, checkpoints and start-up get the rest."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A measured setting: capacity, threads, and images a second."""
+
+    capacity: int
+    threads: int
+    pace: float
+
+
+def measure(config: RunConfig, data: DataSet, seconds: float = 1.5) -> float:
+    """Images a second of this config on this machine: rounds are played for ``seconds`` after a warm-up and thrown away."""
+    # no record is due within the trial; one that is would be an exception, not the pace
+    trial = config.model_copy(update={"record_every": 10**12, "images": 10**12})
+    wired = wire(trial, data)
+    with devices.computing(config.threads, deterministic=config.deterministic):
+        rounds = loop(wired.state, wired.moves, wired.draw)
+        next(rounds)
+        start_images, start = next(rounds).images_seen, time.perf_counter()
+        for record in rounds:
+            spent = time.perf_counter() - start
+            if spent >= seconds:
+                return (record.images_seen - start_images) / spent
+    raise AssertionError("the loop of a trial never ends")
+
+
+def with_capacity(config: RunConfig, capacity: int) -> RunConfig:
+    """The config with every player's network at ``capacity``."""
+    players = {
+        name: player.model_copy(update={"network": player.network.model_copy(update={"capacity": capacity})})
+        for name, player in config.players.items()
+    }
+    return config.model_copy(update={"players": players})
+
+
+def choose_threads(config: RunConfig, data: DataSet) -> RunConfig:
+    """The fastest number of threads among all idle cores and half of them; small networks lose with many."""
+    free = devices.idle_cores()
+    options = sorted({free, max(1, free // 2)})
+    if config.threads or len(options) == 1:
+        return config.model_copy(update={"threads": config.threads or free})
+    tried = [config.model_copy(update={"threads": count}) for count in options]
+    return max(tried, key=lambda one: measure(one, data, 1.0))
+
+
+def fit_to_minutes(config: RunConfig, data: DataSet, minutes: float, *, free: bool) -> tuple[RunConfig, list[Trial]]:
+    """Length, and capacity where ``free``, for a run that ends within ``minutes``.
+
+    The largest of half, once, twice and four times the recipe's capacity is taken at which the time is enough for the
+    recipe's own number of images; where none is, the smallest.
+    """
+    base = max(player.network.capacity for player in config.players.values())
+    options = sorted({max(4, base // 2), base, base * 2, base * 4}) if free else [base]
+    seconds = minutes * 60 * SHARE
+    trials: list[Trial] = []
+    for capacity in options:
+        trial = with_capacity(config, capacity) if free else config
+        trials.append(Trial(capacity, config.threads, measure(trial, data)))
+        if trials[-1].pace * seconds < config.images:
+            break
+    enough = [trial for trial in trials if trial.pace * seconds >= config.images] or trials[:1]
+    chosen = enough[-1]
+    images = max(config.batch, int(chosen.pace * seconds) // config.batch * config.batch)
+    planned = with_capacity(config, chosen.capacity) if free else config
+    return planned.model_copy(update={"images": images}), trials
+
+
+def settle(config: RunConfig) -> RunConfig:
+    """Intervals that were left to the plan, from the length: 400 records, 20 pictures, 20 checkpoints."""
+    length = config.images
+    update = {
+        "threads": config.threads or devices.idle_cores(),
+        "record_every": config.record_every or max(config.batch, length // 400),
+        "sample_every": config.sample_every or max(config.batch, length // 20),
+        "checkpoint_every": config.checkpoint_every or max(config.batch, length // 20),
+    }
+    return config.model_copy(update=update)

@@ -1,0 +1,201 @@
+"""A run conducted from its folder: start or resume, play, record, sample, save, and stop without losing anything."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from steadygan.config import RunConfig
+from steadygan.data.dataset import DataSet
+from steadygan.errors import SteadyganError, Stopped
+from steadygan.game import checkpoint
+from steadygan.game.loop import loop
+from steadygan.game.round import Record, crosses
+from steadygan.health.adaptive import AdaptiveAugmentation
+from steadygan.health.vitals import Vitals
+from steadygan.report import outputs
+from steadygan.runtime import devices, storage
+from steadygan.runtime.folder import RunFolder
+from steadygan.session.environment import differences, describe
+from steadygan.session.watching import Pace, Silent, Watcher
+from steadygan.session.wiring import Wired, wire
+
+
+class Run:
+    """One run folder, its data and the wired game."""
+
+    def __init__(self, folder: RunFolder, config: RunConfig, data: DataSet, watcher: Watcher | None = None) -> None:
+        self.folder, self.config, self.data = folder, config, data
+        self.watcher: Watcher = watcher or Silent()
+        self.wired: Wired = wire(config, data)
+        self.state = self.wired.state
+        self.keeper = checkpoint.Keeper(folder.checkpoints, config.keep)
+        self.vitals = Vitals()
+        self._stop = 0
+
+    def conduct(self) -> None:
+        """Play from where the folder stands to the end of the run.
+
+        Raises:
+            Stopped: after SIGINT or SIGTERM, when the round is finished and saved.
+            SteadyganError: where the run cannot go on; the last good checkpoint stays.
+        """
+        with self.folder, devices.computing(self.config.threads, deterministic=self.config.deterministic):
+            self._take_up()
+            self._check_space()
+            self.watcher.begin(self.config, self.state.images_seen)
+            with self._listening(), _memory_advice(self.config):
+                self._play()
+            self.watcher.end(self.state.images_seen)
+
+    def _take_up(self) -> None:
+        """Load the newest good checkpoint, if any, and cut the files of lines back to it."""
+        positions: dict[str, int] = {}
+        for path, tree in checkpoint.newest(self.folder.checkpoints):
+            if isinstance(tree, checkpoint.BrokenCheckpoint):
+                self.watcher.event(f"skipped the checkpoint {path.name}: {tree}")
+                continue
+            found = differences(tree["config"], self.config, tree["data"], self.data.fingerprint)
+            if found:
+                raise SteadyganError(
+                    f"{self.folder.path} cannot go on with other settings or data ({'; '.join(found)})",
+                    "put them back, or start a new run with --out",
+                )
+            self.state.load_state_dict(tree["state"])
+            positions = tree["lines"]
+            break
+        self.folder.cut_back(positions)
+        describe(self.folder, self.wired.device, self.config, self.state.images_seen)
+
+    def _check_space(self) -> None:
+        tensors: dict[str, torch.Tensor] = {}
+        checkpoint.flatten(self._tree(), "", tensors)
+        one = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        # Adam's moments appear with the first step: twice the players' weights
+        weights = sum(t.numel() * t.element_size() for name, t in tensors.items() if name.startswith("state/players/"))
+        needed = (one + 2 * weights) * (self.config.keep + 1)
+        storage.require_space(self.folder.path, needed, "keeping checkpoints of this run")
+
+    def _play(self) -> None:
+        state, config = self.state, self.config
+        self._marks = [(time.monotonic(), state.images_seen)]
+        seen = state.images_seen
+        if seen == 0:
+            self._picture()
+        for record in loop(state, self.wired.moves, self.wired.draw):
+            before, seen = seen, record.images_seen
+            self._companions(record)
+            if record.measured:
+                self._record(record)
+            if crosses(config.sample_every, before, record.images_seen) or state.done:
+                self._picture()
+            milestone = crosses(config.milestones, before, record.images_seen)
+            if milestone or crosses(config.checkpoint_every, before, record.images_seen):
+                self._save(milestone=milestone)
+            if self._stop and not state.done:
+                self._save(wait=True)
+                raise Stopped(self._stop, state.images_seen)
+        self._save(wait=True)
+        outputs.finish(self.folder.path)
+
+    def _companions(self, record: Record) -> None:
+        for companion in self.state.companions.values():
+            if isinstance(companion, AdaptiveAugmentation):
+                companion.read(record, self.state.controls)
+
+    def _record(self, record: Record) -> None:
+        line = record.line()
+        self.folder.append("records.jsonl", line)
+        now = time.monotonic()
+        self._marks = [*self._marks[-20:], (now, record.images_seen)]
+        seconds, images = now - self._marks[0][0], record.images_seen - self._marks[0][1]
+        pace = images / seconds if seconds > 0 else 0.0
+        left = (self.config.images - record.images_seen) / pace if pace else float("inf")
+        self.watcher.record(line, Pace(pace, max(0.0, left)), self.vitals.read(line))
+        broken = [name for name in line if name.endswith("/loss") and not abs(line[name]) < float("inf")]
+        if broken:
+            raise SteadyganError(
+                f"{broken[0]} became {line[broken[0]]} at {record.images_seen:,} images",
+                "the last good checkpoint is kept; start again with lower learning rates or a stronger penalty",
+                code=1,
+            )
+
+    def _picture(self) -> None:
+        images = self.wired.sample(self.config.sample_count, self.config.seed)
+        path = outputs.write_grid(self.folder.samples, self.state.images_seen, images)
+        self.watcher.picture(path, self.state.images_seen)
+
+    def _tree(self) -> dict[str, Any]:
+        return {
+            "state": self.state.state_dict(),
+            "config": json.loads(self.config.model_dump_json()),
+            "data": self.data.fingerprint,
+            "lines": self.folder.positions(),
+        }
+
+    def _save(self, *, milestone: bool = False, wait: bool = False) -> None:
+        self.keeper.save(self._tree(), self.state.images_seen, self.state.attempt, milestone=milestone, wait=wait)
+        if self.keeper.failure is None:
+            return
+        why = storage.reason(self.keeper.failure)
+        if wait:
+            raise SteadyganError(
+                f"the last checkpoint could not be written ({why}); earlier ones are good",
+                f"free some space, then `steadygan resume {self.folder.path}`",
+                code=1,
+            )
+        self.watcher.event(f"a checkpoint could not be written ({why}); earlier ones are good, the run goes on")
+
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[None]:
+        """SIGINT and SIGTERM ask for a stop after the round; the second one stops at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def ask(number: int, frame: FrameType | None) -> None:
+            if self._stop:
+                raise KeyboardInterrupt
+            self._stop = number
+            self.watcher.event("finishing the round, then saving (once more to stop at once)")
+
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            self.keeper.wait()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _memory_advice(config: RunConfig) -> Iterator[None]:
+    """Turn running out of memory into one line that says which setting to lower."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        text = str(error)
+        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "allocate" not in text:
+            raise
+        raise SteadyganError(
+            f"out of memory with batch {config.batch} at {config.shape}",
+            f"set accumulate={config.accumulate * 2}, or lower batch, image_size or players.*.network.capacity",
+            code=1,
+        ) from None
+
+
+def open_run(path: Path) -> tuple[RunFolder, RunConfig]:
+    """The folder and config of a run. Raises SteadyganError where it is none or its config cannot be read."""
+    from steadygan.session.settings import parse_config
+
+    folder = RunFolder(path)
+    return folder, parse_config(folder.read_config(), folder.config)

@@ -1,0 +1,267 @@
+"""From a config and a data set to players, moves, state and samples."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from steadygan.config import RunConfig, constant
+from steadygan.data.augmentation import augment, random_flip, resolve
+from steadygan.data.dataset import DataSet
+from steadygan.data.order import Order
+from steadygan.errors import SteadyganError, unknown
+from steadygan.game.average import Average
+from steadygan.game.controls import Controls
+from steadygan.game.move import Batch, Draw, Move
+from steadygan.game.optimizers import build_optimizer
+from steadygan.game.round import Record
+from steadygan.game.state import GameState, Setting
+from steadygan.games.adversarial import AdversarialGame, LazyPenalty
+from steadygan.games.latents import LATENTS
+from steadygan.health.adaptive import AdaptiveAugmentation, signs
+from steadygan.networks import build_discriminator, build_generator
+from steadygan.objectives.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss, smooth
+from steadygan.objectives.auxiliary import pack
+from steadygan.objectives.penalties import PENALTIES
+from steadygan.objectives.weights import WEIGHT_PENALTIES
+from steadygan.runtime import devices, seeding
+
+CHUNK = 64
+"""Samples are made in chunks of this many, each from a seed of its own: sample i does not depend on how many are asked."""
+
+
+def lookup(kind: str, name: str, table: dict[str, Any]) -> Any:
+    """The table's entry, or what ``module:function`` points to outside the package."""
+    if name in table:
+        return table[name]
+    module, _, function = name.partition(":")
+    if not function:
+        raise unknown(kind, name, table)
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise SteadyganError(f"cannot load {kind} {name!r} ({error})", "check the module path") from None
+
+
+@dataclass
+class Wired:
+    """A run, ready to be played: state, moves and the source of batches."""
+
+    config: RunConfig
+    state: GameState
+    moves: Sequence[Move]
+    draw: Draw
+    device: torch.device
+
+    def sample(self, count: int, seed: int, *, of: str = "generator", label: int | None = None) -> Tensor:
+        """``count`` images (N, C, H, W) in [-1, 1] on the CPU from the averaged generator."""
+        return torch.cat(list(self.samples(count, seed, of=of, label=label)))
+
+    def samples(self, count: int, seed: int, *, of: str = "generator", label: int | None = None) -> Iterator[Tensor]:
+        """The same in chunks, for counts that do not fit in memory."""
+        network = self.state.averages[of].network
+        for start in range(0, count, CHUNK):
+            made = draw_samples(network, self.config, self.device, seed, start // CHUNK, label)
+            yield made[: count - start]
+
+
+@torch.no_grad()
+def draw_samples(
+    network: nn.Module, config: RunConfig, device: torch.device, seed: int, chunk: int, label: int | None = None
+) -> Tensor:
+    """Chunk number ``chunk`` of the samples of ``seed``; classes take turns where the generator takes labels."""
+    source = seeding.generator("sample", seed, chunk)
+    like = next(network.parameters())
+    latent = LATENTS[config.latent.distribution](CHUNK, config.latent.size, source, None)
+    labels = None
+    if config.players["generator"].network.conditional:
+        turns = torch.arange(CHUNK) + chunk * CHUNK
+        labels = (turns % config.classes if label is None else torch.full((CHUNK,), label)).to(device)
+    made: Tensor = network(latent.to(device, like.dtype), labels)
+    return made.float().clamp(-1, 1).cpu()
+
+
+def prepare(config: RunConfig, data: DataSet) -> RunConfig:
+    """The config with everything settled that the data decides. Raises SteadyganError where the two do not fit."""
+    if len(data.train) < config.batch:
+        raise SteadyganError(
+            f"{data.name} has {len(data.train)} training images, fewer than a batch of {config.batch}",
+            f"set batch={max(2, 2 ** (len(data.train).bit_length() - 1))} or add images",
+        )
+    players = config.players.values()
+    if any(player.network.conditional for player in players) and data.classes < 2:
+        raise SteadyganError(f"{data.name} has no labels", "set conditional=false, or sort images into a sub-folder a class")
+    return config.model_copy(update={"shape": data.shape, "classes": data.classes})
+
+
+def wire(config: RunConfig, data: DataSet, *, device: torch.device | None = None) -> Wired:
+    """Build everything that ``config`` names over ``data``."""
+    place = device or devices.choose_device(config.device)
+    precision = devices.choose_precision(config.precision, place)
+    shape, own = _shape(config), torch.float64 if precision == torch.float64 else torch.float32
+    seeding.reseed("networks", config.seed)
+    roles = config.players
+    packed = (shape[0] * config.packing, *shape[1:])
+    players: dict[str, nn.Module] = {
+        "generator": build_generator(roles["generator"].network, shape, config.latent.size, config.classes),
+        "discriminator": build_discriminator(roles["discriminator"].network, packed, config.classes),
+    }
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    players = {name: player.to(place, own, memory_format=layout) for name, player in players.items()}
+    loss = _loss(config)
+    state = GameState(
+        players=players,
+        optimizers={name: build_optimizer(player.parameters(), roles[name].optimizer) for name, player in players.items()},
+        controls=_controls(config),
+        setting=_setting(config, precision),
+        averages={"generator": Average(players["generator"])},
+    )
+    draw = _drawer(config, data, place, own)
+    if config.augmentation.adaptive:
+        sign = signs if loss.signs else _memorising(state, draw, _held_out(config, data, place, own), config)
+        plan = config.augmentation
+        state.companions["augmentation"] = AdaptiveAugmentation(sign, plan.target, plan.speed, config.batch)
+    return Wired(config, state, GAMES[config.game](config, loss), draw, place)
+
+
+def _shape(config: RunConfig) -> tuple[int, int, int]:
+    if config.shape is None:
+        raise SteadyganError("the config has no shape", "plan the run with its data first")
+    if config.game not in GAMES:
+        raise unknown("game", config.game, GAMES)
+    for name in ("generator", "discriminator"):
+        if name not in config.players:
+            raise SteadyganError(f"the game {config.game!r} needs a player {name!r}", "add it to players")
+    return config.shape
+
+
+def _loss(config: RunConfig) -> AdversarialLoss:
+    loss: AdversarialLoss = lookup("loss", config.loss, ADVERSARIAL_LOSSES)
+    if config.label_smoothing or config.fake_smoothing:
+        loss = smooth(loss, config.label_smoothing, config.fake_smoothing)
+    return loss
+
+
+def _adversarial(config: RunConfig, loss: AdversarialLoss) -> tuple[Move, ...]:
+    """The moves of the standard two-player game."""
+    roles, policy = config.players, resolve(config.augmentation.policy)
+    latents = lookup("latent distribution", config.latent.distribution, LATENTS)
+    penalties = [LazyPenalty(name, lookup("penalty", name, PENALTIES), p.every) for name, p in config.penalties.items()]
+    return AdversarialGame(
+        loss=loss,
+        latent=lambda count, device: latents(count, config.latent.size, None, device),
+        penalties=tuple(penalties),
+        weight_penalties={
+            name: {kind: lookup("weight penalty", kind, WEIGHT_PENALTIES) for kind in player.weight_penalties}
+            for name, player in roles.items()
+        },
+        historical=frozenset(name for name, player in roles.items() if player.historical_averaging != constant(0.0)),
+        augment=(lambda images, strength: augment(images, policy, strength)) if policy else None,
+        label_flipping=config.label_flipping,
+        packing=config.packing,
+        conditional=roles["generator"].network.conditional,
+        feature_matching=config.feature_matching != constant(0.0),
+        lecam=config.lecam != constant(0.0),
+        share_fakes=config.share_fakes,
+    ).moves()
+
+
+GAMES: dict[str, Callable[[RunConfig, AdversarialLoss], tuple[Move, ...]]] = {"adversarial": _adversarial}
+
+
+def _setting(config: RunConfig, precision: torch.dtype) -> Setting:
+    return Setting(
+        total=config.images,
+        batch=config.batch,
+        seed=config.seed,
+        accumulate=config.accumulate,
+        record_every=config.record_every,
+        ramp_up=config.average.ramp_up,
+        normalise=frozenset(name for name, player in config.players.items() if player.normalise_gradient),
+        autocast=torch.bfloat16 if precision == torch.bfloat16 else None,
+    )
+
+
+def _controls(config: RunConfig) -> Controls:
+    """Every knob that may change during the run, with its range."""
+    controls = Controls(config.images)
+    for name, player in config.players.items():
+        controls.declare(f"learning_rate.{name}", player.optimizer.learning_rate, 0.0, 10.0)
+        controls.declare(f"steps.{name}", float(player.steps), 1.0, 100.0)
+        controls.declare(f"clip.{name}", player.clip_norm)
+        controls.declare(f"historical_averaging.{name}", player.historical_averaging)
+        for kind, weight in player.weight_penalties.items():
+            controls.declare(f"penalty.{kind}.{name}", weight)
+    for name, penalty in config.penalties.items():
+        controls.declare(f"penalty.{name}", penalty.weight)
+    controls.declare("augmentation", config.augmentation.strength, 0.0, 1.0)
+    controls.declare("instance_noise", config.instance_noise, 0.0, 10.0)
+    controls.declare("top_k", config.top_k, 0.01, 1.0)
+    controls.declare("weight_clip", config.weight_clip)
+    controls.declare("feature_matching", config.feature_matching)
+    controls.declare("lecam", config.lecam)
+    controls.declare("average.half_life", config.average.half_life)
+    return controls
+
+
+def to_batch(data: DataSet, rows: Any, device: torch.device, dtype: torch.dtype, layout: torch.memory_format) -> Batch:
+    """Rows of the set on the device, scaled to [-1, 1]."""
+    images = data.rows(rows).to(device, non_blocking=True).to(dtype).div_(127.5).sub_(1.0)
+    label = None if data.labels is None else torch.from_numpy(data.labels[rows]).to(device)
+    return Batch(images.contiguous(memory_format=layout), label)
+
+
+def _drawer(config: RunConfig, data: DataSet, device: torch.device, dtype: torch.dtype) -> Draw:
+    """Batches by position; the last one is kept, since both players' first steps share it."""
+    order = Order(data.train, config.seed)
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    last: dict[tuple[int, int, int], Batch] = {}
+
+    def draw(position: int, count: int, attempt: int) -> Batch:
+        key = (position, count, attempt)
+        if key not in last:
+            batch = to_batch(data, order.take(position, count, attempt=attempt), device, dtype, layout)
+            if config.data.flip:
+                batch = batch._replace(real=random_flip(batch.real, 0.5))
+            last.clear()
+            last[key] = batch
+        return last[key]
+
+    return draw
+
+
+def _held_out(config: RunConfig, data: DataSet, device: torch.device, dtype: torch.dtype) -> Batch:
+    rows = data.held_out[: 256 // config.packing * config.packing]
+    if len(rows) < config.packing or not len(rows):
+        raise SteadyganError(
+            f"adaptive augmentation with the loss {config.loss!r} needs held-out images, and {data.name} has none",
+            "raise data.held_out, or set augmentation.adaptive=false",
+        )
+    return to_batch(data, rows, device, dtype, torch.contiguous_format)
+
+
+def _memorising(state: GameState, draw: Draw, held_out: Batch, config: RunConfig) -> Callable[[Record], float]:
+    """r_v = (E D(train) - E D(held out)) / (E D(train) - E D(fake)), ADA's sign for losses without a zero."""
+    judge = state.players["discriminator"]
+
+    def logit(batch: Batch) -> Tensor:
+        label = batch.label if config.players["discriminator"].network.conditional else None
+        usable = len(batch.real) // config.packing * config.packing
+        result: Tensor = judge(pack(batch.real[:usable], config.packing), label)
+        return result.mean()
+
+    def sign(record: Record) -> float:
+        train = draw(record.images_seen - config.batch, config.batch, record.attempt)
+        with torch.no_grad():
+            judge.eval()
+            real, held = logit(train), logit(held_out)
+            judge.train()
+        gap = float(real) - float(record.signals["discriminator/fake_logits"])
+        return min(1.0, max(0.0, float(real - held) / gap)) if gap > 1e-6 else 0.0
+
+    return sign
