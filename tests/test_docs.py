@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import re
@@ -64,6 +65,30 @@ def test_every_setting_stands_on_the_settings_page() -> None:
         assert all(f"| `{name}` |" in section for name in model.model_fields), model.__name__
 
 
+TABLES = [
+    ("steadygan.recipes", "RECIPES", "recipes.md"),
+    ("steadygan.networks", "GENERATORS", "networks.md"),
+    ("steadygan.networks", "DISCRIMINATORS", "networks.md"),
+    ("steadygan.networks", "ACTIVATIONS", "networks.md"),
+    ("steadygan.networks", "NORMALISATIONS", "networks.md"),
+    ("steadygan.networks", "INITIALISATIONS", "networks.md"),
+    ("steadygan.data.sources", "SOURCES", "data.md"),
+    ("steadygan.data.augmentation", "AUGMENTATIONS", "data.md"),
+    ("steadygan.data.augmentation", "POLICIES", "data.md"),
+    ("steadygan.game.optimizers", "OPTIMIZERS", "engine.md"),
+    ("steadygan.objectives.adversarial", "ADVERSARIAL_LOSSES", "objectives.md"),
+    ("steadygan.objectives.penalties", "PENALTIES", "objectives.md"),
+    ("steadygan.objectives.weights", "WEIGHT_PENALTIES", "objectives.md"),
+]
+
+
+@pytest.mark.parametrize(("module", "table", "page"), TABLES, ids=[table for _, table, _ in TABLES])
+def test_every_name_in_a_table_stands_on_its_page(module: str, table: str, page: str) -> None:
+    names = getattr(importlib.import_module(module), table)
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
 def has_command_line() -> bool:
     try:
         return importlib.util.find_spec("steadygan.cli.main") is not None
@@ -124,7 +149,8 @@ def test_every_command_and_flag_is_documented() -> None:
     assert offered <= listed
     for command in sorted(listed):
         section = page.split(f"## `steadygan {command}`", 1)[1].split("\n## ")[0]
-        assert flags(help_of(command)) - {"--help"} <= flags(section), command
+        offers = {flag for flag in flags(help_of(command)) if flag != "--help" and not flag.startswith("--no-")}
+        assert offers <= flags(section), command
 
 
 def test_some_examples_are_marked_to_run() -> None:
