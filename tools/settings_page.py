@@ -28,14 +28,17 @@ def cell(text: str) -> str:
     return " ".join(text.split()).replace("``", "`").replace("|", "\\|")
 
 
-def first_part(value: ast.expr) -> str:
-    """The default as it is written, the value alone where bounds go with it."""
+def shown_default(value: ast.expr | None, constants: dict[str, str]) -> str:
+    """The default as a cell: the value as it is written, without the bounds that go with it."""
+    if value is None:
+        return "must be given"
     if isinstance(value, ast.Call):
         name = ast.unparse(value.func)
-        if name in ("Field", "constant") and value.args:
-            return ast.unparse(value.args[0])
-        return "see below"
-    return ast.unparse(value)
+        if not (name in ("Field", "constant") and value.args):
+            return f"as [{name}](#{name.lower()}) has it"
+        value = value.args[0]
+    text = ast.unparse(value)
+    return f"`{constants.get(text, text)}`"
 
 
 def bounds(value: ast.expr | None) -> str:
@@ -46,7 +49,7 @@ def bounds(value: ast.expr | None) -> str:
     return ", ".join(f"{words[k.arg]} {ast.unparse(k.value)}" for k in value.keywords if k.arg in words)
 
 
-def rows(body: list[ast.stmt]) -> list[str]:
+def rows(body: list[ast.stmt], constants: dict[str, str]) -> list[str]:
     """A table row for every field of a settings class, with the string that follows it."""
     found = []
     for index, node in enumerate(body):
@@ -55,8 +58,7 @@ def rows(body: list[ast.stmt]) -> list[str]:
         after = body[index + 1] if index + 1 < len(body) else None
         said = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
         kind = ast.unparse(node.annotation).replace("Scheduled", "schedule").replace(" | ", " or ")
-        default = first_part(node.value) if node.value else "must be given"
-        default = default if default in ("see below", "must be given") else f"`{default}`"
+        default = shown_default(node.value, constants)
         meaning = "; ".join(part for part in (cell(str(said)).rstrip("."), bounds(node.value)) if part)
         found.append(f"| `{node.target.id}` | `{cell(kind)}` | {cell(default)} | {meaning} |")
     return found
@@ -64,11 +66,14 @@ def rows(body: list[ast.stmt]) -> list[str]:
 
 def page(source: str) -> str:
     """The Markdown page for the text of config.py; the whole run first, then its parts."""
-    classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name != "Settings"]
+    tree = ast.parse(source).body
+    classes = [node for node in tree if isinstance(node, ast.ClassDef) and node.name != "Settings"]
+    values = [node for node in tree if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)]
+    constants = {ast.unparse(node.targets[0]): ast.unparse(node.value) for node in values}
     parts = [HEAD]
     for node in sorted(classes, key=lambda each: each.name != "RunConfig"):
         said = "\n\n".join(" ".join(part.split()) for part in (ast.get_docstring(node) or "").split("\n\n"))
-        table = ["| key | type | default | meaning |", "|---|---|---|---|", *rows(node.body)]
+        table = ["| key | type | default | meaning |", "|---|---|---|---|", *rows(node.body, constants)]
         parts.append(f"## {node.name}\n\n{said.replace('``', '`')}\n\n" + "\n".join(table) + "\n")
     return "\n".join(parts)
 
