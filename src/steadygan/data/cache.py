@@ -19,6 +19,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,9 +171,9 @@ def build(folder: Path, job: Job, *, progress: Progress | None = None, workers: 
 def _fill(making: Path, job: Job, progress: Progress | None, workers: int | None) -> None:
     hashes, kept, bad, found, done = [], [], list(job.refused), Counter[tuple[str, str]](), 0
     with (making / "rows.u8").open("wb", buffering=0) as file:
-        for block in _blocks(job, workers):
+        for block, numbers in _blocks(job, workers):
             _write_all(file.fileno(), np.ascontiguousarray(block.rows))
-            hashes.append(row_hashes(block.rows))
+            hashes.append(numbers)
             kept.append(block.kept)
             bad.extend(block.bad)
             found.update(block.found)
@@ -208,17 +209,22 @@ def _fill(making: Path, job: Job, progress: Progress | None, workers: int | None
             os.fsync(written.fileno())
 
 
-def _blocks(job: Job, workers: int | None) -> Iterator[Block]:
-    """All blocks in order; a first small one, timed, decides their size and whether processes pay."""
+def _blocks(job: Job, workers: int | None) -> Iterator[tuple[Block, npt.NDArray[np.uint64]]]:
+    """All blocks in order, with the hashes of their rows; a first small one, timed, decides their size and whether processes pay."""
     begun = time.perf_counter()
     first = min(32, job.count)
-    yield job.block(0, first)
+    yield _hashed(job.block, 0, first)
     each = (time.perf_counter() - begun) / max(1, first)
     if workers is None:
         workers = available_cores() if each * (job.count - first) > SHORT else 1
     step = max(1, min(BLOCK_BYTES // math.prod(job.shape), int(0.25 / max(each, 1e-9)), 1024))
     ranges = ((start, min(start + step, job.count)) for start in range(first, job.count, step))
-    yield from in_parallel(job.block, ranges, workers)
+    yield from in_parallel(partial(_hashed, job.block), ranges, workers)
+
+
+def _hashed(block: Callable[[int, int], Block], start: int, stop: int) -> tuple[Block, npt.NDArray[np.uint64]]:
+    made = block(start, stop)
+    return made, row_hashes(made.rows)
 
 
 def _facts(found: Counter[tuple[str, str]]) -> dict[str, Any]:
