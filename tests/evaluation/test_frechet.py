@@ -1,0 +1,223 @@
+"""The Fréchet distance against closed forms and an independent matrix root; statistics against chunking and order."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from steadygan.errors import SteadyganError
+from steadygan.evaluation.frechet import FeatureStatistics, frechet_distance, gaussian_statistics
+
+SIZE = 16
+
+
+def rotation(size: int = SIZE) -> Tensor:
+    return torch.linalg.qr(torch.randn(size, size, dtype=torch.float64)).Q
+
+
+def covariance(values: Tensor, basis: Tensor) -> Tensor:
+    """With these eigenvalues along these directions."""
+    return (basis * values) @ basis.T
+
+
+def test_shifted_gaussians() -> None:
+    mean = torch.randn(SIZE, dtype=torch.float64)
+    found = frechet_distance(torch.zeros(SIZE), torch.eye(SIZE), mean, torch.eye(SIZE))
+    assert found == pytest.approx(float(mean.square().sum()), rel=1e-6)
+
+
+@given(s=st.floats(0.01, 100), t=st.floats(0.01, 100))
+def test_scaled_gaussians(s: float, t: float) -> None:
+    identity, zero = torch.eye(SIZE, dtype=torch.float64), torch.zeros(SIZE, dtype=torch.float64)
+    found = frechet_distance(zero, s**2 * identity, zero, t**2 * identity)
+    assert found == pytest.approx(SIZE * (s - t) ** 2, rel=1e-6, abs=1e-10 * max(s, t) ** 2)
+
+
+@pytest.mark.parametrize("floor", [1e-3, 1e-6, 0.0])
+def test_commuting_covariances(floor: float) -> None:
+    basis = rotation()
+    first = torch.rand(SIZE, dtype=torch.float64) + floor
+    second = torch.logspace(0, -6, SIZE, dtype=torch.float64)
+    if floor == 0.0:
+        first[:5], second[9:] = 0.0, 0.0
+    mean = torch.randn(SIZE, dtype=torch.float64)
+    found = frechet_distance(torch.zeros(SIZE), covariance(first, basis), mean, covariance(second, basis))
+    expected = float(mean.square().sum() + (first.sqrt() - second.sqrt()).square().sum())
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 2, 8, 64])
+def test_against_an_independent_matrix_root(size: int) -> None:
+    linalg = pytest.importorskip("scipy.linalg")
+    first = torch.randn(5 * size + 5, size, dtype=torch.float64) @ torch.randn(size, size, dtype=torch.float64)
+    second = 1.0 + torch.randn(4 * size + 5, size, dtype=torch.float64)
+    (mean1, cov1), (mean2, cov2) = gaussian_statistics(first), gaussian_statistics(second)
+    root = np.real(linalg.sqrtm((cov1 @ cov2).numpy()))
+    expected = float((mean1 - mean2).square().sum() + cov1.trace() + cov2.trace()) - 2 * float(np.trace(root))
+    assert frechet_distance(mean1, cov1, mean2, cov2) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 5, 20, 200])
+def test_identical_sets_are_at_distance_zero_with_few_samples_too(count: int) -> None:
+    features = torch.randn(count, 40, dtype=torch.float64) @ torch.randn(40, 40, dtype=torch.float64)
+    statistics = gaussian_statistics(features)
+    assert frechet_distance(*statistics, *statistics) <= 1e-9 * float(statistics[1].trace())
+
+
+def test_fewer_samples_than_features() -> None:
+    """N < D on both sides; rotated so that nothing shared is on an axis."""
+    basis = rotation(30)
+    first, second = torch.zeros(30, dtype=torch.float64), torch.zeros(30, dtype=torch.float64)
+    first[:4], second[2:9] = torch.rand(4, dtype=torch.float64) + 0.5, torch.rand(7, dtype=torch.float64) + 0.5
+    zero = torch.zeros(30)
+    found = frechet_distance(zero, covariance(first, basis), zero, covariance(second, basis))
+    assert found == pytest.approx(float((first.sqrt() - second.sqrt()).square().sum()), rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e-3, 1.0, 1e6])
+def test_no_scale_of_features_loses_digits(scale: float) -> None:
+    first = torch.randn(50, 8, dtype=torch.float64)
+    second = 1.5 * torch.randn(60, 8, dtype=torch.float64) + 0.2
+    plain = frechet_distance(*gaussian_statistics(first), *gaussian_statistics(second))
+    scaled = frechet_distance(*gaussian_statistics(scale * first), *gaussian_statistics(scale * second))
+    assert scaled == pytest.approx(scale**2 * plain, rel=1e-9)
+
+
+@given(seed=st.integers(0, 10_000), count1=st.integers(2, 12), count2=st.integers(2, 12))
+def test_is_a_symmetric_distance_that_rotations_leave_alone(seed: int, count1: int, count2: int) -> None:
+    torch.manual_seed(seed)
+    first, second = torch.randn(count1, 6, dtype=torch.float64), torch.randn(count2, 6, dtype=torch.float64)
+    turn = rotation(6)
+    found = frechet_distance(*gaussian_statistics(first), *gaussian_statistics(second))
+    back = frechet_distance(*gaussian_statistics(second), *gaussian_statistics(first))
+    turned = frechet_distance(*gaussian_statistics(first @ turn), *gaussian_statistics(second @ turn))
+    assert found >= 0.0
+    assert found == pytest.approx(back, rel=1e-6, abs=1e-6)
+    assert found == pytest.approx(turned, rel=1e-6, abs=1e-6)
+
+
+def test_constant_features_are_a_point() -> None:
+    first, second = torch.full((5, 3), 2.0), torch.full((4, 3), 3.0)
+    assert frechet_distance(*gaussian_statistics(first), *gaussian_statistics(second)) == pytest.approx(3.0)
+
+
+def test_float32_statistics_with_rounding_are_accepted() -> None:
+    features = torch.randn(10, 64)
+    rounded = torch.cov(features.T)  # rank 9, so its other eigenvalues are rounding of either sign
+    found = frechet_distance(features.mean(0), rounded, features.mean(0), rounded)
+    assert math.isfinite(found)
+    assert found < 1e-3 * float(rounded.trace())
+
+
+def test_statistics_are_numpys() -> None:
+    features = torch.randn(30, 5)
+    mean, cov = gaussian_statistics(features)
+    assert mean.dtype == cov.dtype == torch.float64
+    np.testing.assert_allclose(mean.numpy(), features.double().numpy().mean(0), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(cov.numpy(), np.cov(features.double().numpy().T), rtol=1e-12, atol=1e-14)
+
+
+@given(
+    cuts=st.lists(st.integers(0, 200), max_size=8),
+    seed=st.integers(0, 1000),
+    offset=st.sampled_from([0.0, 1.0, 1000.0]),
+)
+def test_chunks_order_and_merging_do_not_matter(cuts: list[int], seed: int, offset: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(200, 7, generator=generator, dtype=torch.float64) + offset
+    mean, cov = gaussian_statistics(features)
+    edges = [0, *sorted(cuts), 200]
+    chunks = [features[start:stop] for start, stop in itertools.pairwise(edges)]
+    random.Random(seed).shuffle(chunks)
+    parts = [FeatureStatistics(), FeatureStatistics(), FeatureStatistics()]
+    for place, chunk in enumerate(chunks):
+        parts[place % 2].update(chunk)
+    kept = parts[0].count
+    parts[2].merge(parts[0])
+    parts[2].merge(parts[1])
+    found_mean, found_cov = parts[2].finish()
+    assert parts[2].count == 200
+    assert parts[0].count == kept
+    torch.testing.assert_close(found_mean, mean, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(found_cov, cov, rtol=1e-12, atol=1e-12)
+
+
+def test_statistics_go_on_after_finish() -> None:
+    features = torch.randn(20, 3)
+    statistics = FeatureStatistics()
+    statistics.update(features[:10])
+    early = statistics.finish()[0]
+    early.zero_()
+    statistics.update(features[10:])
+    torch.testing.assert_close(statistics.finish()[0], gaussian_statistics(features)[0])
+
+
+def test_merging_copies() -> None:
+    first, second = FeatureStatistics(), FeatureStatistics()
+    first.update(torch.randn(5, 2))
+    before = first.finish()
+    second.merge(first)
+    second.update(torch.randn(5, 2))
+    for left, right in zip(first.finish(), before, strict=True):
+        assert torch.equal(left, right)
+
+
+@pytest.mark.parametrize(
+    ("features", "match"),
+    [
+        (torch.zeros(1, 3), "covariance of 1 sample"),
+        (torch.zeros(0, 3), "covariance of 0 sample"),
+        (torch.zeros(3), "features of shape"),
+        (torch.zeros(3, 2, 2), "features of shape"),
+        (torch.tensor([[0.0], [math.nan]]), "NaN or infinity"),
+        (torch.tensor([[0.0], [math.inf]]), "NaN or infinity"),
+    ],
+)
+def test_statistics_refuse(features: Tensor, match: str) -> None:
+    with pytest.raises(SteadyganError, match=match):
+        gaussian_statistics(features)
+
+
+def test_statistics_refuse_another_width() -> None:
+    statistics = FeatureStatistics()
+    statistics.update(torch.zeros(3, 4))
+    with pytest.raises(SteadyganError, match="width 5 after 4"):
+        statistics.update(torch.zeros(3, 5))
+
+
+@pytest.mark.parametrize(
+    ("mean", "cov", "match"),
+    [
+        (torch.zeros(3), torch.eye(2), "give \\(D,\\)"),
+        (torch.zeros(2, 1), torch.eye(2), "give \\(D,\\)"),
+        (torch.zeros(4), torch.eye(4), "width 4 and 2"),
+        (torch.zeros(2), torch.full((2, 2), math.nan), "NaN"),
+        (torch.tensor([0.0, math.inf]), torch.eye(2), "NaN"),
+        (torch.zeros(2), torch.tensor([[1.0, 0.0], [0.0, -1.0]]), "negative eigenvalue"),
+        (torch.zeros(2), -torch.eye(2), "negative eigenvalue"),
+        (torch.tensor([1e200, 0.0], dtype=torch.float64), torch.eye(2), "too large"),
+    ],
+)
+def test_distance_refuses(mean: Tensor, cov: Tensor, match: str) -> None:
+    with pytest.raises(SteadyganError, match=match):
+        frechet_distance(mean, cov, torch.zeros(2), torch.eye(2))
+
+
+def test_grows_as_fakes_get_worse_on_real_digits() -> None:
+    digits = pytest.importorskip("sklearn.datasets").load_digits().data / 16.0
+    real = torch.from_numpy(digits)
+    half, other = gaussian_statistics(real[::2]), gaussian_statistics(real[1::2])
+    distances = [frechet_distance(*half, *other)]
+    for std in (0.1, 0.2, 0.4):
+        noisy = real[1::2] + std * torch.randn_like(real[1::2])
+        distances.append(frechet_distance(*half, *gaussian_statistics(noisy)))
+    assert distances == sorted(distances)
+    assert distances[0] < 0.1 * distances[2]
