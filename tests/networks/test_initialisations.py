@@ -40,11 +40,14 @@ def test_fans_count_strides_and_groups() -> None:
 def test_weight_statistics() -> None:
     torch.manual_seed(0)
     layer = nn.Conv2d(64, 128, 3)
-    whole = nn.Sequential(layer, nn.BatchNorm2d(128))
+    norm = nn.BatchNorm2d(128)
+    whole = nn.Sequential(layer, norm)
     dcgan(whole, "relu")
     assert layer.weight.std().item() == pytest.approx(0.02, rel=0.02)
-    assert layer.bias is not None and not layer.bias.any()
-    assert whole[1].weight.mean().item() == pytest.approx(1, abs=0.01) and whole[1].weight.std() > 0.01
+    assert layer.bias is not None
+    assert not layer.bias.any()
+    assert norm.weight.mean().item() == pytest.approx(1, abs=0.01)
+    assert norm.weight.std() > 0.01
     he(whole, "relu")
     assert layer.weight.std().item() == pytest.approx(math.sqrt(2 / 576), rel=0.02)
     xavier(whole, "relu")
@@ -73,7 +76,8 @@ def test_fixup_starts_residual_branches_at_zero(name: str) -> None:
     assert len(blocks) > 3
     for block in blocks:
         *inner, last = block.branch_layers()
-        assert isinstance(last, nn.Conv2d) and not last.weight.any()
+        assert isinstance(last, nn.Conv2d)
+        assert not last.weight.any()
         assert all(isinstance(layer, nn.Conv2d) and layer.weight.any() for layer in inner)
 
 

@@ -35,7 +35,7 @@ def config(name: str, **options: object) -> NetworkConfig:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_activation(name: str, activation: str) -> None:
     if activation == "maxout" and name != "mlp":
-        with pytest.raises(SteadyganError, match="'maxout' does not fit.*'mlp'"):
+        with pytest.raises(SteadyganError, match=r"'maxout' does not fit.*'mlp'"):
             build_discriminator(config(name, activation=activation), SHAPE)
         return
     generator = build_generator(config(name, activation=activation), SHAPE, 5)
@@ -85,7 +85,9 @@ def test_resampling_closed_forms() -> None:
     image = torch.arange(15.0).view(1, 1, 3, 5)
     assert Halve()(image)[0, 0].tolist() == [[3.0, 5.0, 6.5], [10.5, 12.5, 14.0]]
     padded = PadToEven()(image)
-    assert padded.shape == (1, 1, 4, 6) and padded[0, 0, 3].eq(0).all() and padded[0, 0, :, 5].eq(0).all()
+    assert padded.shape == (1, 1, 4, 6)
+    assert padded[0, 0, 3].eq(0).all()
+    assert padded[0, 0, :, 5].eq(0).all()
     assert torch.equal(Crop((3, 5))(padded), image)
 
 
@@ -144,8 +146,12 @@ def test_spectral_norm_defaults() -> None:
         module = build_discriminator(config(name, **options), SHAPE)
         return any("parametrizations" in key for key in module.state_dict())
 
-    assert normed("sngan") and not normed("dcgan") and not normed("r3") and not normed("mlp")
-    assert normed("dcgan", spectral_norm=True) and not normed("sngan", spectral_norm=False)
+    assert normed("sngan")
+    assert not normed("dcgan")
+    assert not normed("r3")
+    assert not normed("mlp")
+    assert normed("dcgan", spectral_norm=True)
+    assert not normed("sngan", spectral_norm=False)
     generator = build_generator(config("sngan"), SHAPE, 5)
     assert not any("parametrizations" in key for key in generator.state_dict())
 
@@ -159,7 +165,8 @@ def test_dropout_follows_the_global_seed_and_rests_in_eval(name: str) -> None:
         state = copy.deepcopy(discriminator)
         torch.manual_seed(seed)
         outputs.append(state(images))
-    assert torch.equal(outputs[0], outputs[1]) and not torch.equal(outputs[0], outputs[2])
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[0], outputs[2])
     discriminator.eval()
     assert torch.equal(discriminator(images), discriminator(images))
 

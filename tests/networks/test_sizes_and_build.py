@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def test_stage_sizes_halve_with_rounding_up(height: int, width: int) -> None:
     sizes = stage_sizes(height, width)
     assert sizes[-1] == (height, width)
     assert 4 <= min(sizes[0]) <= 7
-    for small, large in zip(sizes, sizes[1:], strict=False):
+    for small, large in itertools.pairwise(sizes):
         assert all(2 * low - high in (0, 1) for low, high in zip(small, large, strict=True))
 
 
@@ -71,7 +72,7 @@ def test_unknown_network() -> None:
 @pytest.mark.parametrize("latent", [0, -3, 10**6])
 @pytest.mark.parametrize("name", ["mlp", "dcgan", "sngan", "r3"])
 def test_absurd_latent(name: str, latent: int) -> None:
-    with pytest.raises(SteadyganError, match="latent size .* from 1 to 65536"):
+    with pytest.raises(SteadyganError, match=r"latent size .* from 1 to 65536"):
         build_generator(NetworkConfig(name=name, capacity=4), (1, 28, 28), latent)
 
 
