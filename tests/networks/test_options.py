@@ -226,3 +226,15 @@ def test_conditional_virtual_batch_norm_keeps_labels() -> None:
     label = torch.tensor([2, 1, 0])
     generator(torch.randn(3, 5), label)
     assert torch.equal(generator.state_dict()["reference.labels"], label.repeat(22)[:REFERENCE_SIZE])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_copy_is_equal_and_apart(name: str) -> None:
+    """The average is a deep copy, spectral norm and all."""
+    generator = build_generator(config(name, spectral_norm=True), SHAPE, 5)
+    twin = copy.deepcopy(generator)
+    latent = torch.randn(3, 5)
+    assert torch.equal(generator(latent), twin(latent))
+    with torch.no_grad():
+        next(generator.parameters()).add_(1)
+    assert not torch.equal(next(generator.parameters()), next(twin.parameters()))

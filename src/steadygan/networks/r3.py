@@ -26,21 +26,22 @@ from steadygan.networks.sizes import Shape, Size, check_image_shape, stage_sizes
 
 FULL_RESOLUTION_LIMIT = 16
 """Images up to this size have blocks at full resolution, larger ones from half resolution downwards."""
+SHALLOW_LIMIT = 64
+"""Images up to this size have one block at each size by default, larger ones two."""
 
 
 class R3Block(ResidualBlock):
-    """x + branch(x): 1 x 1 to the inner width, 3 x 3, 1 x 1 back, an activation between; the last starts at 0."""
+    """x + branch(x): 1 x 1, 3 x 3, 1 x 1, an activation between; the last starts at 0."""
 
     def __init__(self, options: Options, width: int) -> None:
         super().__init__()
-        inner = max(width // 2, 4)
         bias = options.bias
         self.branch = nn.Sequential(
-            nn.Conv2d(width, inner, 1, bias=bias),
-            *options.after(inner),
-            nn.Conv2d(inner, inner, 3, padding=1, bias=bias),
-            *options.after(inner),
-            PlainConv2d(inner, width, 1),
+            nn.Conv2d(width, width, 1, bias=bias),
+            *options.after(width),
+            nn.Conv2d(width, width, 3, padding=1, bias=bias),
+            *options.after(width),
+            PlainConv2d(width, width, 1),
         )
 
     def branch_layers(self) -> list[nn.Module]:
@@ -73,8 +74,8 @@ def _sizes(shape: Shape) -> list[Size]:
     return sizes if max(shape[1:]) <= FULL_RESOLUTION_LIMIT else sizes[:-1]
 
 
-def _depth(config: NetworkConfig) -> int:
-    return config.depth or 1
+def _depth(config: NetworkConfig, shape: Shape) -> int:
+    return config.depth or (1 if max(shape[1:]) <= SHALLOW_LIMIT else 2)
 
 
 def _resolve(config: NetworkConfig) -> Options:
@@ -115,7 +116,7 @@ def r3_generator(config: NetworkConfig, shape: Shape, latent: int, classes: int)
             if width != widths[step - 1]:
                 layers.append(PlainConv2d(widths[step - 1], width, 1))
             layers.append(Upsample(size, "bilinear"))
-        layers += [R3Block(options, width) for _ in range(_depth(config))]
+        layers += [R3Block(options, width) for _ in range(_depth(config, shape))]
     layers += [options.activate(), *_to_image(widths[-1], shape, sizes[-1])]
     generator = Generator(
         Sequence(*layers),
@@ -146,7 +147,7 @@ def r3_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Discr
             layers.append(Halve())
             if width != widths[step - 1]:
                 layers.append(PlainConv2d(widths[step - 1], width, 1))
-        layers += [R3Block(options, width) for _ in range(_depth(config))]
+        layers += [R3Block(options, width) for _ in range(_depth(config, shape))]
     width = widths[-1]
     layers += [*statistic_tail(options, width), options.activate()]
     layers += [nn.Conv2d(width, width, sizes[-1], groups=width), nn.Flatten()]

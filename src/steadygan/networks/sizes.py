@@ -9,6 +9,8 @@ no stretching, no uneven overlap of strides, no checkerboard that comes from the
 
 from __future__ import annotations
 
+import math
+
 from steadygan.errors import SteadyganError
 
 Shape = tuple[int, int, int]
@@ -69,10 +71,13 @@ def check_any_shape(shape: Shape) -> Shape:
     """The shape itself, where an ``mlp`` can be built for it: an image, or a vector written as (D, 1, 1).
 
     Raises:
-        SteadyganError: a vector of 0 or more than 1,048,576 values, or an image out of range.
+        SteadyganError: 0 or more than 1,048,576 values, or an image out of range.
     """
     if shape[1:] != (1, 1):
-        return check_image_shape(shape)
-    if not 1 <= shape[0] <= VALUES_LIMIT:
-        raise SteadyganError(f"vector of {shape[0]} values is out of range", f"choose from 1 to {VALUES_LIMIT} values")
+        check_image_shape(shape)
+    if not 1 <= math.prod(shape) <= VALUES_LIMIT:
+        raise SteadyganError(
+            f"a sample of {math.prod(shape)} values is out of the range of 'mlp'",
+            f"choose a size of 1 to {VALUES_LIMIT} values",
+        )
     return shape
