@@ -19,7 +19,9 @@ FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<body>.*?)^(?P=inde
 LINK = re.compile(r"(?<!\\)\[[^\]]*\]\(([^)\s]+)[^)]*\)")
 HEADING = re.compile(r"^#{1,6} (.+?)(?: *\{.*\})?$", re.MULTILINE)
 FIGURE = re.compile(
-    r"!\[|\d ?± ?\d|\d[\d,.]* ?(?:images/s|images a second|ms\b|[KMG]B\b|%)|\d\.\d+ ?×|(?:Fréchet|KID|FID|KL)\D{0,40}\d+\.\d"
+    r"!\[|\d ?± ?\d|\d\.\d+ ?×"
+    r"|\d[\d,.]* ?(?:images/s|images a second|ms\b|[KMG]B\b|%)"
+    r"|(?:Fréchet|KID|FID|KL)\D{0,40}\d+\.\d"
 )
 FETCHED = re.compile(
     r"<(?:script|img|iframe|source|video|audio|embed)[^>]+\bsrc=[\"']?(?:https?:)?//[^\"' >]+"
