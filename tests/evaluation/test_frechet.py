@@ -20,7 +20,8 @@ SIZE = 16
 
 
 def rotation(size: int = SIZE) -> Tensor:
-    return torch.linalg.qr(torch.randn(size, size, dtype=torch.float64)).Q
+    basis: Tensor = torch.linalg.qr(torch.randn(size, size, dtype=torch.float64)).Q
+    return basis
 
 
 def covariance(values: Tensor, basis: Tensor) -> Tensor:

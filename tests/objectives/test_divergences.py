@@ -31,7 +31,8 @@ DISTANCE = 0.8
 
 def quantiles(mean: float, count: int = 200_001) -> Tensor:
     """Points of N(mean, 1) at evenly spaced probabilities: a sample without noise."""
-    return mean + torch.special.ndtri((torch.arange(count, dtype=torch.float64) + 0.5) / count)
+    standard: Tensor = torch.special.ndtri((torch.arange(count, dtype=torch.float64) + 0.5) / count)
+    return mean + standard
 
 
 def log_ratio(points: Tensor) -> Tensor:

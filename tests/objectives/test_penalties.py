@@ -29,7 +29,7 @@ class Linear:
 
     def __init__(self, length: float, dtype: torch.dtype = torch.float64) -> None:
         direction = torch.randn(SIZE, dtype=dtype)
-        self.slope = length * direction / direction.norm()
+        self.slope: Tensor = length * direction / direction.norm()
 
     def __call__(self, images: Tensor) -> Tensor:
         return images.flatten(1) @ self.slope + 3.0
@@ -97,7 +97,7 @@ def test_approximation_has_the_exact_expectation(name: str, exact: str) -> None:
     apart = images(1).expand(100_000, *SHAPE)
     sides = (many, apart) if exact == "r1" else (apart, many)
     found = PENALTIES[name](discriminator, *sides)
-    value = float(PENALTIES[exact](discriminator, sides[0][:1], sides[1][:1]))
+    value = PENALTIES[exact](discriminator, sides[0][:1], sides[1][:1]).item()
     # (∇D·ε)² is a chi-square of one degree: its standard deviation is √2 times its mean.
     assert float(found.mean()) == pytest.approx(value, rel=5 * math.sqrt(2 / 100_000))
     assert float(found.std()) == pytest.approx(math.sqrt(2) * value, rel=0.05)

@@ -70,7 +70,7 @@ class FeatureStatistics:
     def _join(self, count: int, mean: Tensor, scatter: Tensor) -> None:
         # Joining centred sums, not raw second moments, keeps the digits that a large mean would swallow.
         if self._mean is None or self._scatter is None:
-            self.count, self._mean, self._scatter = count, mean.clone(), scatter.clone()
+            self.count, self._mean, self._scatter = count, mean, scatter
             return
         if mean.shape != self._mean.shape:
             raise SteadyganError(
