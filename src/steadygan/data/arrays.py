@@ -96,7 +96,7 @@ def check(what: str, images: npt.NDArray[Any], channels: int | None) -> Layout:
         raise SteadyganError(f"{what} has shape {images.shape}, {images.ndim} dimensions", _REMEDY)
     if images.size == 0:
         raise SteadyganError(f"{what} is empty: shape {images.shape}", "save at least one image")
-    if images.dtype not in (np.uint8, np.uint16) and images.dtype.kind != "f":
+    if not (images.dtype.kind == "f" or (images.dtype.kind == "u" and images.dtype.itemsize <= 2)):
         raise SteadyganError(f"{what} has values of type {images.dtype}", _REMEDY)
     axis = None if images.ndim == 3 else _channel_axis(what, images.shape, channels)
     sides = [size for place, size in enumerate(images.shape) if place and place != axis]
@@ -127,10 +127,8 @@ def _channel_axis(what: str, shape: tuple[int, ...], channels: int | None) -> in
 
 
 def _value_range(what: str, images: npt.NDArray[Any]) -> tuple[float, float]:
-    if images.dtype == np.uint8:
-        return 0, 255
-    if images.dtype == np.uint16:
-        return 0, 65535
+    if images.dtype.kind == "u":
+        return 0, 255 if images.dtype.itemsize == 1 else 65535
     low, high, step = np.inf, -np.inf, block_length(images)
     for start in range(0, len(images), step):
         part = np.asarray(images[start : start + step])
@@ -206,7 +204,7 @@ def to_bytes(values: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[n
     """Values in ``low``..``high`` scaled to 0..255 and rounded to the nearest."""
     if values.dtype == np.uint8:
         return values
-    if values.dtype == np.uint16:
+    if values.dtype.kind == "u":  # 16 bits, in either order of bytes
         return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
     scaled = (values.astype(np.float64) - low) * (255.0 / (high - low))
     return np.rint(scaled).astype(np.uint8)

@@ -15,7 +15,6 @@ import shutil
 import socket
 import time
 import uuid
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -151,11 +150,7 @@ def build(folder: Path, job: Job, *, progress: Progress | None = None, workers: 
         _sweep(folder.parent)
         _check_space(folder.parent, job)
         making.mkdir()
-        with warnings.catch_warnings():
-            # Pillow warns of odd files one by one; what matters of it goes to the quarantine.
-            warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
-            warnings.filterwarnings("ignore", message=r"Image size \(")
-            _fill(making, job, progress, workers)
+        _fill(making, job, progress, workers)
         _move_in(making, folder)
     except OSError as fault:
         remedy = "free some space or set STEADYGAN_CACHE to a folder that can be written"
@@ -210,7 +205,10 @@ def _fill(making: Path, job: Job, progress: Progress | None, workers: int | None
 
 
 def _blocks(job: Job, workers: int | None) -> Iterator[tuple[Block, npt.NDArray[np.uint64]]]:
-    """All blocks in order, with the hashes of their rows; a first small one, timed, decides their size and whether processes pay."""
+    """All blocks in order, with the hashes of their rows.
+
+    A first small one, timed, decides how large the others are and whether processes pay.
+    """
     begun = time.perf_counter()
     first = min(32, job.count)
     yield _hashed(job.block, 0, first)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal
 
@@ -64,6 +67,15 @@ class Placement:
     box: tuple[float, float, float, float]
     size: tuple[int, int]
     offset: tuple[int, int]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Pillow, which warns of odd files one by one; what matters of it goes to the quarantine."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
+        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+        yield
 
 
 def place(source: tuple[int, int], target: tuple[int, int], fit: Fit) -> Placement:

@@ -19,7 +19,7 @@ from steadygan.data import arrays, files, shapes
 from steadygan.data.arrays import Arrays
 from steadygan.data.cache import Block, Job, Progress, Stored, build, default_folder, key_of, load
 from steadygan.data.dataset import DataSet
-from steadygan.data.decode import EXTENSIONS, Target, Unreadable, decode
+from steadygan.data.decode import EXTENSIONS, Target, Unreadable, decode, quiet
 from steadygan.data.digits import load_digits
 from steadygan.data.split import duplicates, split
 from steadygan.errors import SteadyganError, unknown
@@ -82,7 +82,10 @@ def open_data(
     source = _resolve(config, root, progress)
     try:
         folder = root / source.key
-        stored = load(folder) or build(folder, source.prepare(), progress=progress, workers=workers)
+        stored = load(folder)
+        if stored is None:
+            with quiet():
+                stored = build(folder, source.prepare(), progress=progress, workers=workers)
     finally:
         source.close()
     _check_bad(config, stored)
@@ -93,6 +96,8 @@ def _resolve(config: DataConfig, root: Path, progress: Progress | None) -> Sourc
     name = config.source
     if name in SOURCES:
         return _from_arrays(config, f"the set {name!r}", SOURCES[name](config, root, progress))
+    if not name.strip():
+        raise SteadyganError("the data source is empty", f"give a path or one of {', '.join(sorted(SOURCES))}")
     path = Path(name).expanduser()
     try:
         if path.is_dir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 def row_hashes(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
     """64-bit BLAKE2b of each row's bytes: (N, ...) uint8 to (N,) uint64."""
-    flat = np.ascontiguousarray(rows).reshape(len(rows), -1)
+    flat = np.ascontiguousarray(rows).reshape(len(rows), math.prod(rows.shape[1:]))
     digests = b"".join(hashlib.blake2b(row.data, digest_size=8).digest() for row in flat)
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
