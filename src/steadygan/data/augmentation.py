@@ -104,7 +104,7 @@ def transpose(images: Tensor, apply: Tensor) -> Tensor:
 
 
 def translate(images: Tensor, apply: Tensor, ratio: float = 0.125) -> Tensor:
-    """Shift by whole pixels, uniform within ``ratio`` of each side (at least one pixel); zeros come in."""
+    """Shift by whole pixels, uniform within ``ratio`` of each side (at least one), 0 included; zeros come in."""
     count, height, width = len(images), *images.shape[-2:]
     down = _shift(count, height, ratio, images)
     right = _shift(count, width, ratio, images)
@@ -112,7 +112,7 @@ def translate(images: Tensor, apply: Tensor, ratio: float = 0.125) -> Tensor:
     columns = torch.arange(width, device=images.device) - right[:, None]
     inside = _within(rows, height)[:, :, None] & _within(columns, width)[:, None, :]
     index = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
-    return _where(apply, _pick(images, index) * inside[:, None].to(images.dtype), images)
+    return _where(apply, _pick(images, index).masked_fill(~inside[:, None], 0), images)
 
 
 def cutout(images: Tensor, apply: Tensor, ratio: float = 0.5) -> Tensor:
@@ -121,7 +121,7 @@ def cutout(images: Tensor, apply: Tensor, ratio: float = 0.5) -> Tensor:
     rows = _box(count, height, ratio, images)
     columns = _box(count, width, ratio, images)
     blank = (rows[:, :, None] & columns[:, None, :] & apply[:, None, None])[:, None]
-    return images * (~blank).to(images.dtype)
+    return images.masked_fill(blank, 0)
 
 
 def brightness(images: Tensor, apply: Tensor) -> Tensor:

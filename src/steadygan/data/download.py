@@ -142,10 +142,11 @@ class _Job:
     def attempt(self, url: str) -> None:
         """One try: append to ``part`` what is still missing, and leave it flushed."""
         begin = self.part.stat().st_size if self.part.exists() else 0
-        request = urllib.request.Request(url, headers={"User-Agent": "steadygan", "Accept-Encoding": "identity"})
+        headers = {"User-Agent": "steadygan", "Accept-Encoding": "identity"}
         if begin:
-            request.add_header("Range", f"bytes={begin}-")
+            headers["Range"] = f"bytes={begin}-"
         try:
+            request = urllib.request.Request(url, headers=headers)
             with urllib.request.urlopen(request, timeout=self.timeout) as response:
                 self.receive(response, begin)
         except urllib.error.HTTPError as fault:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from xml.sax.saxutils import escape, quoteattr
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 Point = tuple[float, float]
 Anchor = Literal["start", "middle", "end"]
@@ -85,7 +86,8 @@ class PillowCanvas:
         self._size = (math.ceil(width * DENSITY), math.ceil(height * DENSITY))
         self._unit = OVERSAMPLE
         self._image = Image.new("RGB", (math.ceil(width * OVERSAMPLE), math.ceil(height * OVERSAMPLE)), "white")
-        self._image.info["title"] = title
+        self._about = PngInfo()
+        self._about.add_text("Title", title)
         self._draw = ImageDraw.Draw(self._image)
 
     def box(self, x: float, y: float, width: float, height: float, fill: str) -> None:
@@ -112,7 +114,8 @@ class PillowCanvas:
     def finish(self) -> bytes:
         """The whole file."""
         body = io.BytesIO()
-        self._image.resize(self._size, Image.Resampling.LANCZOS).save(body, "PNG", optimize=True)
+        reduced = self._image.resize(self._size, Image.Resampling.LANCZOS)
+        reduced.save(body, "PNG", optimize=True, pnginfo=self._about)
         return body.getvalue()
 
 
@@ -126,14 +129,18 @@ def _rgb(colour: str) -> tuple[int, int, int]:
 
 
 def _runs(points: Sequence[Point]) -> list[list[Point]]:
-    """The stretches of finite points; a lone one is doubled, so that its round ends show as a dot."""
+    """The stretches of finite points; a lone one becomes a short dash with round ends, which shows as a dot."""
     runs: list[list[Point]] = [[]]
     for x, y in points:
         if math.isfinite(x) and math.isfinite(y):
             runs[-1].append((x, y))
         elif runs[-1]:
             runs.append([])
-    return [run * 2 if len(run) == 1 else run for run in runs if run]
+    return [_dot(*run[0]) if len(run) == 1 else run for run in runs if run]
+
+
+def _dot(x: float, y: float) -> list[Point]:
+    return [(x - 1, y), (x + 1, y)]
 
 
 def _dashes(points: Sequence[Point]) -> list[list[Point]]:

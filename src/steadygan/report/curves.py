@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from steadygan.errors import SteadyganError
-from steadygan.report.canvas import Canvas, PillowCanvas, SvgCanvas, mixed, text_width
-from steadygan.report.series import Chart, Line, Panel, chart
+from steadygan.report.canvas import Canvas, PillowCanvas, Point, SvgCanvas, mixed, text_width
+from steadygan.report.series import Chart, Line, Panel, Values, chart
 from steadygan.runtime.storage import reason, write_file
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -101,8 +101,7 @@ def _draw(records: Iterable[Mapping[str, Any]], surface: type[SvgCanvas] | type[
 def _draw_panel(
     canvas: Canvas, panel: Panel, legend: list[list[Line]], data: Chart, left: float, top: float, head: float
 ) -> None:
-    end = data.end if data.end > data.begin else data.begin + 1
-    frame = _Frame(left + LEFT, top + head, (data.begin, end), _y_range(panel), panel.log)
+    frame = _Frame(left + LEFT, top + head, (0.0, max(data.end, 1.0)), panel.y_range, panel.log)
     canvas.text(frame.left, top + 15, panel.title, 14, INK)
     unit = ", ".join(part for part in (panel.unit, "logarithmic" if panel.log else "") if part)
     canvas.text(frame.left + text_width(panel.title, 14) + 10, top + 15, unit, 11, GREY)
@@ -117,19 +116,23 @@ def _draw_panel(
     _draw_axes(canvas, frame)
     for clock in data.retries:
         canvas.line([(frame.x(clock), frame.top), (frame.x(clock), frame.top + HEIGHT)], "#999999", 1, dashed=True)
+    _draw_lines(canvas, frame, panel, colours)
+
+
+def _draw_lines(canvas: Canvas, frame: _Frame, panel: Panel, colours: dict[str, str]) -> None:
+    """All thin lines lie below all thick ones, so that no signal's noise hides another's course."""
     for line in panel.lines:
-        _draw_line(canvas, frame, line, colours[line.name])
-
-
-def _draw_line(canvas: Canvas, frame: _Frame, line: Line, colour: str) -> None:
-    xs = [frame.x(float(value)) for value in line.x]
-    if line.smooth is not line.y:
-        thin = list(zip(xs, (frame.y(float(value)) for value in line.y), strict=True))
-        canvas.line(thin, mixed(colour, 0.35), 0.8)
-    canvas.line(list(zip(xs, (frame.y(float(value)) for value in line.smooth), strict=True)), colour, 1.8)
+        if line.smooth is not line.y:
+            canvas.line(_spots(frame, line.x, line.y), mixed(colours[line.name], 0.35), 0.8)
+    for line in panel.lines:
+        canvas.line(_spots(frame, line.x, line.smooth), colours[line.name], 1.8)
     floor = frame.top + HEIGHT
-    for clock in np.unique(line.broken)[:50]:
-        canvas.line([(frame.x(float(clock)), floor), (frame.x(float(clock)), floor - 7)], ALARM, 2)
+    for clock in np.unique(np.concatenate([line.broken for line in panel.lines]))[:200]:
+        canvas.line([(frame.x(float(clock)), floor), (frame.x(float(clock)), floor - 7)], ALARM, 1.4)
+
+
+def _spots(frame: _Frame, x: Values, y: Values) -> list[Point]:
+    return [(frame.x(clock), frame.y(value)) for clock, value in zip(x.tolist(), y.tolist(), strict=True)]
 
 
 def _draw_axes(canvas: Canvas, frame: _Frame) -> None:
@@ -174,7 +177,9 @@ def _notes(data: Chart, width: float) -> list[str]:
     """What the reader has to know below the panels: constants, and how to read the marks."""
     words = ["thin: as recorded, thick: smoothed"]
     if data.retries:
-        words.append(f"dashed: {len(data.retries)} rollback{'s' if len(data.retries) > 1 else ''}")
+        words.append(
+            f"dashed: {len(data.retries)} rollback{'s' if len(data.retries) > 1 else ''} (abandoned: thin only)"
+        )
     if any(len(line.broken) for panel in data.panels for line in panel.lines):
         words.append("red ticks: values that are not finite")
     notes = ["  ·  ".join(words)]
@@ -187,21 +192,6 @@ def _notes(data: Chart, width: float) -> list[str]:
             line = ""
         line += item
     return [*notes, line] if line else notes
-
-
-def _y_range(panel: Panel) -> tuple[float, float]:
-    """All values, unless the outermost hundredth at either end would squeeze the rest."""
-    values = np.concatenate([line.y for line in panel.lines])
-    values = values[np.isfinite(values)]
-    if panel.log:
-        values = np.log10(values)
-    low, high = float(values.min()), float(values.max())
-    inner_low, inner_high = (float(value) for value in np.percentile(values, [1, 99]))
-    if high - low > 1.6 * (inner_high - inner_low) > 0:
-        low, high = inner_low, inner_high
-    air = (high - low) * 0.06 or max(abs(high) * 0.1, 1e-3)
-    floor = 0.0 if not panel.log and 0 <= low < 0.3 * high else low - air
-    return (10 ** (low - air), 10 ** (high + air)) if panel.log else (floor, high + air)
 
 
 def _ticks(low: float, high: float, most: int) -> list[float]:
@@ -222,8 +212,8 @@ def _log_ticks(low: float, high: float) -> list[float]:
 def _number(value: float) -> str:
     size = abs(value)
     if size and (size < 1e-3 or size >= 1e5):
-        digits, _, power = f"{value:.0e}".partition("e")
-        return f"{digits}e{int(power)}"
+        digits, _, power = f"{value:.2e}".partition("e")
+        return f"{float(digits):g}e{int(power)}"
     return f"{value:.6g}"
 
 

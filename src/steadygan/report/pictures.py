@@ -18,7 +18,8 @@ from steadygan.runtime.storage import reason, write_file
 
 READABLE = 64
 """Pixels that the longer side of a tile gets at least, where ``scale`` is chosen."""
-BACKGROUND = 232
+BACKGROUND = 128
+"""Grey between tiles, which neither dark nor light images melt into."""
 HOLD = 1500
 """Milliseconds that an animation rests on its last frame."""
 ORANGE, BLUE = (213, 94, 0), (0, 114, 178)
@@ -95,7 +96,7 @@ def animate(frames: Sequence[Path] | Path, path: Path, *, fps: float = 8, max_fr
         frames: the pictures in order, or a folder whose PNGs are taken in the order of their names.
         path: ends in ``.webp`` or ``.gif``.
         fps: frames a second.
-        max_frames: of more frames an even choice with the first and the last is taken.
+        max_frames: of more frames an even choice with the first and the last is taken (at least 2).
 
     Raises:
         SteadyganError: no frame, an unreadable one, or another ending.
@@ -107,9 +108,7 @@ def animate(frames: Sequence[Path] | Path, path: Path, *, fps: float = 8, max_fr
     if not files:
         raise SteadyganError(f"there are no frames for {path.name}", "the run has saved no sample grids yet")
     if len(files) > max_frames:
-        files = [
-            files[round(i)] for i in np.linspace(0, len(files) - 1, max(1, max_frames))[:: 1 if max_frames > 1 else -1]
-        ]
+        files = [files[round(i)] for i in np.linspace(0, len(files) - 1, max(2, max_frames))]
     pictures = [_frame(file) for file in files]
     # A run that went on under other settings may have saved grids of another size.
     pictures = [
@@ -138,7 +137,7 @@ def _frame(file: Path) -> Image.Image:
 
 
 def scatter(points: Tensor, centres: Tensor | None, path: Path, size: int = 640) -> None:
-    """Draw two-dimensional samples (blue dots) over the centres of the true modes (orange crosses) as a PNG.
+    """Draw two-dimensional samples (blue dots) and the centres of the true modes (orange crosses) as a PNG.
 
     The frame follows the centres where there are some, so that pictures of one run can be compared.
 
@@ -153,7 +152,7 @@ def scatter(points: Tensor, centres: Tensor | None, path: Path, size: int = 640)
     samples = samples[np.isfinite(samples).all(axis=1)]
     frame = modes if len(modes) else samples if len(samples) else np.zeros((1, 2))
     middle = (frame.min(axis=0) + frame.max(axis=0)) / 2
-    reach = max(float((frame.max(axis=0) - frame.min(axis=0)).max()) / 2 * 1.35, 1e-6)
+    reach = max(float((frame.max(axis=0) - frame.min(axis=0)).max()) / 2 * 1.35 or 1.0, 1e-6)
     # Drawn four times as large and reduced, because Pillow draws discs without smooth edges.
     side = size * 4
     picture = Image.new("RGB", (side, side), "white")
@@ -163,15 +162,15 @@ def scatter(points: Tensor, centres: Tensor | None, path: Path, size: int = 640)
     def place(spots: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(((spots - middle) * [1, -1] / reach + 1) / 2 * side, np.float64)
 
+    for x, y in place(samples):
+        if -unit <= x <= side + unit and -unit <= y <= side + unit:
+            draw.ellipse((x - 2 * unit, y - 2 * unit, x + 2 * unit, y + 2 * unit), fill=(*BLUE, 110))
     for x, y in place(modes):
         for dx, dy in ((1, 1), (1, -1)):
             arm = 9 * unit
             draw.line(
                 (x - dx * arm, y - dy * arm, x + dx * arm, y + dy * arm), fill=(*ORANGE, 255), width=round(2.4 * unit)
             )
-    for x, y in place(samples):
-        if -unit <= x <= side + unit and -unit <= y <= side + unit:
-            draw.ellipse((x - 2 * unit, y - 2 * unit, x + 2 * unit, y + 2 * unit), fill=(*BLUE, 110))
     draw.rectangle((0, 0, side - 1, side - 1), outline=(200, 200, 200), width=round(unit * 1.5))
     save_png(path, picture.resize((size, size), Image.Resampling.LANCZOS))
 

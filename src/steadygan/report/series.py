@@ -39,6 +39,8 @@ class Line:
     smooth: Values
     broken: Values
     """Clock at values that were not finite."""
+    abandoned: NDArray[np.bool_]
+    """Points that a rollback took back: their smooth value is a gap."""
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Panel:
     title: str
     unit: str = ""
     log: bool = False
+    y_range: tuple[float, float] = (0.0, 1.0)
     lines: list[Line] = field(default_factory=list)
 
 
@@ -58,7 +61,6 @@ class Chart:
     panels: list[Panel]
     retries: list[float]
     constants: dict[str, float]
-    begin: float
     end: float
 
 
@@ -85,7 +87,7 @@ def chart(records: Iterable[Mapping[str, Any]]) -> Chart:
     clock = [float(row["images_seen"]) for row in rows] or [0.0]
     attempts = [float(row.get("attempt") or 0) for row in rows]
     retries = [clock[i] for i in range(1, len(rows)) if attempts[i] > attempts[i - 1]]
-    return Chart(panels, retries, constants, min(clock), max(clock))
+    return Chart(panels, retries, constants, max(clock))
 
 
 def _is_number(value: object) -> bool:
@@ -130,12 +132,18 @@ def _panels(title: str, lines: list[Line]) -> list[Panel]:
     values = np.concatenate([line.y for line in lines])
     values = values[np.isfinite(values)]
     log = bool(values.size) and bool(values.min() > 0) and _decades(values) > 2
+    y_range = _y_range(values, log)
     for line in lines:
-        line.smooth = np.exp(_smooth(np.log(line.y))) if log else _smooth(line.y)
+        # Outliers are cut to the visible range first, or one of them would bend the line for a thirtieth of its length.
+        seen = np.clip(line.y, *y_range)
+        line.smooth = np.exp(_smooth(np.log(seen))) if log else _smooth(seen)
+        if line.abandoned.any():
+            line.smooth = np.where(line.abandoned, np.nan, line.smooth)
         _thin(line)
     parts = [lines[i : i + LINES] for i in range(0, len(lines), LINES)]
     return [
-        Panel(title if not i else f"{title} ({i + 1})", UNITS.get(title, ""), log, part) for i, part in enumerate(parts)
+        Panel(title if not i else f"{title} ({i + 1})", UNITS.get(title, ""), log, y_range, part)
+        for i, part in enumerate(parts)
     ]
 
 
@@ -144,13 +152,29 @@ def _decades(values: Values) -> float:
     return math.log10(high / low)
 
 
+def _y_range(values: Values, log: bool) -> tuple[float, float]:
+    """All values, unless the outermost hundredth at either end would squeeze the rest."""
+    values = np.log10(values) if log else values
+    low, high = float(values.min()), float(values.max())
+    inner_low, inner_high = (float(value) for value in np.percentile(values, [1, 99]))
+    if high - low > 1.6 * (inner_high - inner_low) > 0:
+        low, high = inner_low, inner_high
+    air = (high - low) * 0.06 or max(abs(high) * 0.1, 1e-3)
+    if log:
+        return 10 ** (low - air), 10 ** (high + air)
+    return (0.0 if 0 <= low < 0.3 * high else low - air), high + air
+
+
 def _line(name: str, data: Values) -> Line:
     """Columns of ``data``: clock, value, attempt. A gap is put in where the attempt changes."""
     x, y, attempt = data.T
     broken = x[~np.isfinite(y)]
-    breaks = np.flatnonzero(np.diff(attempt)) + 1
+    breaks = np.flatnonzero(np.diff(attempt) > 0) + 1
+    abandoned = np.zeros(len(x), dtype=np.bool_)
+    for begin in breaks:
+        abandoned[:begin] |= x[:begin] >= x[begin]
     y = np.insert(np.where(np.isfinite(y), y, np.nan), breaks, np.nan)
-    return Line(name, np.insert(x, breaks, x[breaks]), y, y, broken)
+    return Line(name, np.insert(x, breaks, x[breaks]), y, y, broken, np.insert(abandoned, breaks, True))
 
 
 def _smooth(y: Values) -> Values:
