@@ -15,7 +15,7 @@ from steadygan.networks.contract import (
     label_embedding,
     needed_classes,
 )
-from steadygan.networks.layers import Crop, MinibatchStd, PadToEven, PlainConvTranspose2d
+from steadygan.networks.layers import Crop, PadToEven, PlainConvTranspose2d
 from steadygan.networks.options import Options, resolve
 from steadygan.networks.sizes import Shape, check_image_shape, stage_sizes, stage_widths
 
@@ -30,13 +30,6 @@ def _extras(options: Options, width: int, depth: int) -> list[nn.Module]:
     for _ in range(depth - 1):
         layers += [nn.Conv2d(width, width, 3, padding=1, bias=options.bias), *options.after(width)]
     return layers
-
-
-def statistic_tail(options: Options, width: int) -> list[nn.Module]:
-    """A channel of minibatch standard deviation and a convolution that takes it in, where asked for."""
-    if not options.minibatch_std:
-        return []
-    return [MinibatchStd(), nn.Conv2d(width + 1, width, 3, padding=1), options.activate()]
 
 
 def dcgan_generator(config: NetworkConfig, shape: Shape, latent: int, classes: int) -> Generator:
@@ -93,7 +86,7 @@ def dcgan_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Di
         layers += [PadToEven(), nn.Conv2d(before, width, 4, 2, 1, bias=options.bias or step == 0)]
         layers += [*options.after(width, normalised=step > 0), *_extras(options, width, depth)]
         before = width
-    layers += [*statistic_tail(options, before), nn.Flatten()]
+    layers += [*options.statistic_tail(before), nn.Flatten()]
     discriminator = Discriminator(
         Sequence(*layers),
         before * math.prod(sizes[0]),

@@ -12,6 +12,7 @@ from steadygan.config import NetworkConfig
 from steadygan.errors import SteadyganError, unknown
 from steadygan.networks.activations import ACTIVATIONS, gain
 from steadygan.networks.initialisations import INITIALISATIONS, fans, weighted_layers
+from steadygan.networks.layers import MinibatchStd
 from steadygan.networks.normalisations import NORMALISATIONS, SHIFTS_ITSELF
 
 
@@ -43,6 +44,12 @@ class Options:
         if self.dropout:
             layers.append(nn.Dropout(self.dropout))
         return layers
+
+    def statistic_tail(self, width: int) -> list[nn.Module]:
+        """A channel of minibatch standard deviation and a convolution that takes it in, where asked for."""
+        if not self.minibatch_std:
+            return []
+        return [MinibatchStd(), nn.Conv2d(width + 1, width, 3, padding=1), self.activate()]
 
     @property
     def bias(self) -> bool:

@@ -1,8 +1,11 @@
 """The default pair: residual, without normalisation, in the manner of R3GAN (Huang et al. 2024).
 
-What is kept of the paper: bottleneck blocks whose last convolution starts at 0 (Fix-up), leaky ReLU with weights
-scaled for it, smooth resampling kept apart from the convolutions, a learned basis of maps that the latent modulates
-at the generator's start, and a convolution as large as the map, channel by channel, at the discriminator's end.
+What is kept of the paper: blocks of 1 x 1, 3 x 3 and 1 x 1 convolutions whose last one starts at 0 (Fix-up), leaky
+ReLU with weights scaled for it, smooth resampling kept apart from the convolutions, a learned basis of maps that the
+latent modulates at the generator's start, and a convolution as large as the map, channel by channel, at the
+discriminator's end.
+What differs is for the sake of small machines: no groups and no inner widening, which cost a CPU more than they give,
+and no blocks at full resolution above 16 pixels.
 """
 
 from __future__ import annotations
@@ -19,7 +22,6 @@ from steadygan.networks.contract import (
     label_embedding,
     needed_classes,
 )
-from steadygan.networks.dcgan import statistic_tail
 from steadygan.networks.layers import Crop, Halve, PadToEven, PlainConv2d, ResidualBlock, SmoothDoubling, Upsample
 from steadygan.networks.options import Options, resolve
 from steadygan.networks.sizes import Shape, Size, check_image_shape, stage_sizes, stage_widths
@@ -28,6 +30,11 @@ FULL_RESOLUTION_LIMIT = 16
 """Images up to this size have blocks at full resolution, larger ones from half resolution downwards."""
 SHALLOW_LIMIT = 64
 """Images up to this size have one block at each size by default, larger ones two."""
+BASIS_FACTOR = 4
+"""Maps in the generator's basis over the width of its coarsest stage. With as many maps as channels
+a narrow network has too few ways to begin an image, and learns more slowly."""
+FEATURES_FACTOR = 2
+"""Features of the discriminator over the width of its coarsest stage."""
 
 
 class R3Block(ResidualBlock):
@@ -110,7 +117,8 @@ def r3_generator(config: NetworkConfig, shape: Shape, latent: int, classes: int)
     inputs = latent + (embedding.embedding_dim if embedding else 0)
     sizes = _sizes(shape)
     widths = stage_widths(len(sizes), config.capacity)
-    layers: list[nn.Module] = [Basis(inputs, widths[0], sizes[0])]
+    maps = BASIS_FACTOR * widths[0]
+    layers: list[nn.Module] = [Basis(inputs, maps, sizes[0]), PlainConv2d(maps, widths[0], 1)]
     for step, (width, size) in enumerate(zip(widths, sizes, strict=True)):
         if step:
             if width != widths[step - 1]:
@@ -148,12 +156,12 @@ def r3_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Discr
             if width != widths[step - 1]:
                 layers.append(PlainConv2d(widths[step - 1], width, 1))
         layers += [R3Block(options, width) for _ in range(_depth(config, shape))]
-    width = widths[-1]
-    layers += [*statistic_tail(options, width), options.activate()]
-    layers += [nn.Conv2d(width, width, sizes[-1], groups=width), nn.Flatten()]
+    width, features = widths[-1], FEATURES_FACTOR * widths[-1]
+    layers += [*options.statistic_tail(width), options.activate(), nn.Conv2d(width, features, 1), options.activate()]
+    layers += [PlainConv2d(features, features, sizes[-1], groups=features), nn.Flatten()]
     discriminator = Discriminator(
         Sequence(*layers),
-        width,
+        features,
         shape,
         options,
         classes=needed_classes(config, classes),
