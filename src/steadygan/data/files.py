@@ -108,12 +108,13 @@ def list_folder(root: Path) -> Listing:
     Raises:
         SteadyganError: a folder cannot be read, or holds no images.
     """
-    found: list[tuple[str, int, int, int]] = []
+    found: list[str] = []  # one string a file, as the list must stay small for millions of them
     ignored = 0
     try:
         for name, status in _walk(root):
             if _ending(name) in EXTENSIONS:
-                found.append((name, status.st_size, status.st_mtime_ns, stat.S_IMODE(status.st_mode)))
+                mode = stat.S_IMODE(status.st_mode)
+                found.append(f"{name}\0{status.st_size} {status.st_mtime_ns} {mode}")
             else:
                 ignored += 1
     except OSError as fault:
@@ -124,8 +125,10 @@ def list_folder(root: Path) -> Listing:
         raise _nothing(f"the folder {root}", ignored)
     found.sort()
     digest = hashlib.blake2b(str(root.resolve()).encode(errors="surrogateescape"), digest_size=16)
-    digest.update(repr(found).encode(errors="surrogateescape"))
-    return Listing(root, "folder", [item[0] for item in found], digest.hexdigest(), ignored=ignored)
+    for place, item in enumerate(found):
+        digest.update(f"\0{item}".encode(errors="surrogateescape"))
+        found[place] = item.partition("\0")[0]
+    return Listing(root, "folder", found, digest.hexdigest(), ignored=ignored)
 
 
 def list_zip(root: Path) -> Listing:
