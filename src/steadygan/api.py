@@ -115,9 +115,7 @@ def train(
     Raises:
         SteadyganError: for anything that a person can mend, in one line.
     """
-    planned = plan(
-        data, recipe=recipe, minutes=minutes, images=images, image_size=image_size, seed=seed, set=set
-    )
+    planned = plan(data, recipe=recipe, minutes=minutes, images=images, image_size=image_size, seed=seed, set=set)
     return start(planned, out, watcher)
 
 
@@ -138,7 +136,9 @@ def fresh_path(config: RunConfig) -> Path:
 class Trained:
     """A run's averaged generator, ready to be sampled, and its records."""
 
-    def __init__(self, path: Path, config: RunConfig, images_seen: int, weights: dict[str, Tensor], device: str) -> None:
+    def __init__(
+        self, path: Path, config: RunConfig, images_seen: int, weights: dict[str, Tensor], device: str
+    ) -> None:
         self.path, self.config, self.images_seen = path, config, images_seen
         self.device = devices.choose_device(device)
         if config.shape is None:
@@ -158,7 +158,9 @@ class Trained:
         if count < 1:
             raise SteadyganError(f"cannot make {count} samples", "ask for at least 1")
         if label is not None and not 0 <= label < self.config.classes:
-            raise SteadyganError(f"label {label} is not a class of this run", f"choose from 0 to {self.config.classes - 1}")
+            raise SteadyganError(
+                f"label {label} is not a class of this run", f"choose from 0 to {self.config.classes - 1}"
+            )
         for first in range(0, count, CHUNK):
             made = draw_samples(self.generator, self.config, self.device, seed, first // CHUNK, label)
             yield made[: count - first]

@@ -1,0 +1,1 @@
+"""Measures of samples against real data: functions of tensors, with no knowledge of the game."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def half_life_at(half_life: float, ramp_up: float, images_seen: int) -> float:
@@ -16,8 +16,9 @@ def half_life_at(half_life: float, ramp_up: float, images_seen: int) -> float:
 class Average:
     """theta_avg <- beta theta_avg + (1 - beta) theta with beta = 0.5^(images / half_life).
 
-    Buffers that are floats (running statistics of batch normalisation) are averaged alike, so that they fit the averaged
-    weights; whole numbers are copied. Papers: Yazici et al. 2019; the ramp after Karras et al. 2020 (StyleGAN2-ADA).
+    Buffers that are floats (running statistics of batch normalisation) are averaged alike, so that they fit the
+    averaged weights; whole numbers are copied. Papers: Yazici et al. 2019; the ramp after Karras et al. 2020
+    (StyleGAN2-ADA).
     """
 
     def __init__(self, player: nn.Module) -> None:
@@ -27,8 +28,8 @@ class Average:
     def update(self, player: nn.Module, images: int, half_life: float) -> None:
         """Move towards ``player`` after ``images`` more images; a half-life of 0 copies it."""
         keep = 0.5 ** (images / half_life) if half_life > 0 else 0.0
-        own = list(self.network.parameters())
-        new = list(player.parameters())
+        own: list[Tensor] = list(self.network.parameters())
+        new: list[Tensor] = list(player.parameters())
         for mine, theirs in zip(self.network.buffers(), player.buffers(), strict=True):
             if mine.is_floating_point():
                 own.append(mine)
@@ -37,8 +38,8 @@ class Average:
                 mine.copy_(theirs)
         torch._foreach_lerp_(own, new, 1.0 - keep)
 
-    def state_dict(self) -> dict[str, torch.Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         return self.network.state_dict()
 
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.network.load_state_dict(state)

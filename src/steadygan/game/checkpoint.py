@@ -72,6 +72,7 @@ def all_finite(tensors: dict[str, Tensor]) -> bool:
 
 
 def folder_name(images_seen: int, attempt: int) -> str:
+    """Name of the checkpoint that stands at this place of the clock."""
     return f"{images_seen:012d}-{attempt:03d}"
 
 
@@ -155,7 +156,8 @@ def newest(folder: Path, *, weights_only: bool = False) -> Iterator[tuple[Path, 
 class Keeper:
     """Writes checkpoints in the background and keeps the newest ``keep`` of them, and every milestone for ever.
 
-    ``failure`` holds what the disk said to the last write, None where it went well; earlier checkpoints stay as they were.
+    ``failure`` holds what the disk said to the last write, None where it went well; earlier checkpoints stay as they
+    were.
     """
 
     def __init__(self, folder: Path, keep: int = 3) -> None:

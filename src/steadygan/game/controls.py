@@ -34,7 +34,9 @@ class Controls(Mapping[str, float]):
         self._clock = 0
         self._controls: dict[str, Control] = {}
 
-    def declare(self, name: str, schedule: ScheduleConfig | float, low: float = 0.0, high: float = float("inf")) -> None:
+    def declare(
+        self, name: str, schedule: ScheduleConfig | float, low: float = 0.0, high: float = float("inf")
+    ) -> None:
         """Add a control with its allowed range.
 
         Raises:

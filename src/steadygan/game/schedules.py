@@ -11,7 +11,8 @@ def value_at(schedule: ScheduleConfig, images_seen: int, total: int) -> float:
     """The scheduled value at ``images_seen`` in a run of ``total`` images.
 
     With t = (images_seen - begin) / (finish - begin) cut to [0, 1]: linear is ``value + t (end - value)``, cosine is
-    ``end + (value - end) (1 + cos(pi t)) / 2`` (Loshchilov & Hutter 2017), step is ``value * factor^(images_seen // every)``.
+    ``end + (value - end) (1 + cos(pi t)) / 2`` (Loshchilov & Hutter 2017), step is
+    ``value * factor^(images_seen // every)``.
     During ``warm_up`` images the value is scaled by ``images_seen / warm_up``.
 
     >>> value_at(ScheduleConfig(kind="linear", value=1.0, end=0.0), 25, 100)

@@ -53,8 +53,8 @@ class Setting:
 class GameState:
     """Players, optimizers, averages, controls, memory, companions and counters: what a checkpoint holds.
 
-    ``companions`` are watchers outside the loop that carry a state (health, ADA); ``memory`` holds the tensors that goals
-    remember between rounds.
+    ``companions`` are watchers outside the loop that carry a state (health, ADA); ``memory`` holds the tensors that
+    goals remember between rounds.
     """
 
     players: dict[str, nn.Module]
@@ -123,7 +123,7 @@ class GameState:
         return copy.deepcopy(self.state_dict())
 
     def roll_back(self, snapshot: dict[str, Any]) -> None:
-        """Return to ``snapshot`` with other batches and other noise: the attempt goes up, so history stays continuous."""
+        """Return to ``snapshot`` with other batches and noise: the attempt goes up, so history stays continuous."""
         attempt = self.attempt + 1
         self.load_state_dict(copy.deepcopy(snapshot))
         self.attempt = attempt

@@ -51,7 +51,9 @@ class AdversarialGame:
         """The discriminator's move, then the generator's."""
         builds = ("generator",) if self.share_fakes else ()
         return (
-            move("discriminator", ("discriminator",), self.tell, steps="steps.discriminator", builds=builds, after=_clip),
+            move(
+                "discriminator", ("discriminator",), self.tell, steps="steps.discriminator", builds=builds, after=_clip
+            ),
             move("generator", ("generator",), self.be_believed, steps="steps.generator"),
         )
 
@@ -113,7 +115,9 @@ class AdversarialGame:
 
     def _judge(self, play: Play, label: Tensor | None) -> Callable[[Tensor], Tensor]:
         network = play.players["discriminator"]
-        return lambda images: network(images, label).float() if images.dtype != torch.float64 else network(images, label)
+        return lambda images: (
+            network(images, label).float() if images.dtype != torch.float64 else network(images, label)
+        )
 
     def _match(self, play: Play, fake: Tensor) -> Tensor:
         network: nn.Module = play.players["discriminator"]

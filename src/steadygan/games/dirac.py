@@ -43,7 +43,7 @@ def dirac_moves(
     *,
     simultaneous: bool = False,
 ) -> tuple[Move, ...]:
-    """Both players' goals as one move (simultaneous) or two (alternating); the penalty's weight is ``penalty.dirac``."""
+    """Both goals as one move (simultaneous) or as two (alternating); the penalty's weight is ``penalty.dirac``."""
 
     def tell(play: Play) -> Terms:
         judge, real = play.players["discriminator"], play.batch.real

@@ -1,7 +1,7 @@
 """Vitals: how the game stands, in a word, from its latest records.
 
-These are the plain signs that need no reference: numbers that are not finite, a discriminator that wins every pair, fakes
-that are far less spread out than reals. They watch and tell; they change nothing.
+These are the plain signs that need no reference: numbers that are not finite, a discriminator that wins every pair,
+fakes that are far less spread out than reals. They watch and tell; they change nothing.
 """
 
 from __future__ import annotations

@@ -40,7 +40,9 @@ def choose(facts: DataFacts) -> tuple[str, str]:
     size = f"{facts.count:,} images of {width}x{height} with {channels} channel{'s' if channels > 1 else ''}"
     if facts.name == "digits" and (height, width) == (8, 8):
         return "digits", f"{size}: the small default family"
-    scarce = ", with adaptive augmentation since a set this small is soon learnt by heart" if facts.count < 20_000 else ""
+    scarce = (
+        ", with adaptive augmentation since a set this small is soon learnt by heart" if facts.count < 20_000 else ""
+    )
     return "r3", f"{size}: the default family{scarce}"
 
 

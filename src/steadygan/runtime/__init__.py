@@ -1,0 +1,1 @@
+"""What a run stands on: devices, seeding, storage and the run folder."""

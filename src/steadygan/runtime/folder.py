@@ -76,7 +76,9 @@ class RunFolder:
         try:
             return self.config.read_text()
         except FileNotFoundError:
-            raise SteadyganError(f"{self.path} is not a run folder (it has no config.json)", "give a run's folder") from None
+            raise SteadyganError(
+                f"{self.path} is not a run folder (it has no config.json)", "give a run's folder"
+            ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise SteadyganError(f"cannot read {self.config} ({error})", "restore the file") from None
 
@@ -103,7 +105,9 @@ class RunFolder:
             path, keep = self.path / name, positions.get(name, 0)
             present = path.stat().st_size if path.exists() else 0
             if present < keep:
-                raise SteadyganError(f"{path} is shorter than at the checkpoint", "restore the file, or start a new run", code=1)
+                raise SteadyganError(
+                    f"{path} is shorter than at the checkpoint", "restore the file, or start a new run", code=1
+                )
             with open(path, "ab") as file:
                 file.truncate(keep)
 
@@ -116,8 +120,12 @@ class RunFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._lock.close()
-            raise SteadyganError(f"another process is training in {self.path}", "wait for it or stop it first") from None
+            raise SteadyganError(
+                f"another process is training in {self.path}", "wait for it or stop it first"
+            ) from None
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._lock.close()

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-import steadygan
+from steadygan import __version__
 from steadygan.config import RunConfig
 from steadygan.runtime import devices, storage
 from steadygan.runtime.folder import RunFolder
@@ -41,7 +41,7 @@ def describe(folder: RunFolder, device: torch.device, config: RunConfig, images_
         {
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "images_seen": images_seen,
-            "steadygan": steadygan.__version__,
+            "steadygan": __version__,
             "torch": torch.__version__,
             "python": sys.version.split()[0],
             "system": platform.platform(),

@@ -25,7 +25,7 @@ class Trial:
 
 
 def measure(config: RunConfig, data: DataSet, seconds: float = 1.5) -> float:
-    """Images a second of this config on this machine: rounds are played for ``seconds`` after a warm-up and thrown away."""
+    """Images a second of this config here: rounds are played for ``seconds`` after a warm-up and thrown away."""
     # no record is due within the trial; one that is would be an exception, not the pace
     trial = config.model_copy(update={"record_every": 10**12, "images": 10**12})
     wired = wire(trial, data)

@@ -25,7 +25,7 @@ from steadygan.health.vitals import Vitals
 from steadygan.report import outputs
 from steadygan.runtime import devices, storage
 from steadygan.runtime.folder import RunFolder
-from steadygan.session.environment import differences, describe
+from steadygan.session.environment import describe, differences
 from steadygan.session.watching import Pace, Silent, Watcher
 from steadygan.session.wiring import Wired, wire
 

@@ -72,13 +72,17 @@ def put(tree: dict[str, Any], key: str, value: Any) -> None:
 
 def _open(parts: list[str]) -> bool:
     """Whether this part of the config is a table with names of the user's own."""
-    return parts[-1:] in (["penalties"], ["weight_penalties"], ["extra"]) or (len(parts) > 1 and parts[-2] == "penalties")
+    return parts[-1:] in (["penalties"], ["weight_penalties"], ["extra"]) or (
+        len(parts) > 1 and parts[-2] == "penalties"
+    )
 
 
 def _no_key(key: str, tree: dict[str, Any]) -> SteadyganError:
     known = sorted(_keys(tree))
     near = nearest(key, known) or next((name for name in known if name.split(".")[-1] == key.split(".")[-1]), None)
-    return SteadyganError(f"unknown setting {key!r}", f"did you mean {near!r}?" if near else "see `steadygan recipes NAME`")
+    return SteadyganError(
+        f"unknown setting {key!r}", f"did you mean {near!r}?" if near else "see `steadygan recipes NAME`"
+    )
 
 
 def _keys(tree: dict[str, Any], path: str = "") -> list[str]:

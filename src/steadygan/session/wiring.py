@@ -32,7 +32,7 @@ from steadygan.objectives.weights import WEIGHT_PENALTIES
 from steadygan.runtime import devices, seeding
 
 CHUNK = 64
-"""Samples are made in chunks of this many, each from a seed of its own: sample i does not depend on how many are asked."""
+"""Samples come in chunks of this many, each of a seed of its own: sample i does not depend on how many are asked."""
 
 
 def lookup(kind: str, name: str, table: dict[str, Any]) -> Any:
@@ -95,7 +95,9 @@ def prepare(config: RunConfig, data: DataSet) -> RunConfig:
         )
     players = config.players.values()
     if any(player.network.conditional for player in players) and data.classes < 2:
-        raise SteadyganError(f"{data.name} has no labels", "set conditional=false, or sort images into a sub-folder a class")
+        raise SteadyganError(
+            f"{data.name} has no labels", "set conditional=false, or sort images into a sub-folder a class"
+        )
     return config.model_copy(update={"shape": data.shape, "classes": data.classes})
 
 
@@ -112,11 +114,13 @@ def wire(config: RunConfig, data: DataSet, *, device: torch.device | None = None
         "discriminator": build_discriminator(roles["discriminator"].network, packed, config.classes),
     }
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    players = {name: player.to(place, own, memory_format=layout) for name, player in players.items()}
+    players = {name: player.to(place, own).to(memory_format=layout)  # type: ignore[call-overload] for name, player in players.items()}
     loss = _loss(config)
     state = GameState(
         players=players,
-        optimizers={name: build_optimizer(player.parameters(), roles[name].optimizer) for name, player in players.items()},
+        optimizers={
+            name: build_optimizer(player.parameters(), roles[name].optimizer) for name, player in players.items()
+        },
         controls=_controls(config),
         setting=_setting(config, precision),
         averages={"generator": Average(players["generator"])},
