@@ -114,7 +114,9 @@ def wire(config: RunConfig, data: DataSet, *, device: torch.device | None = None
         "discriminator": build_discriminator(roles["discriminator"].network, packed, config.classes),
     }
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    players = {name: player.to(place, own).to(memory_format=layout)  # type: ignore[call-overload] for name, player in players.items()}
+    for player in players.values():
+        player.to(place, own)
+        player.to(memory_format=layout)  # type: ignore[call-overload]
     loss = _loss(config)
     state = GameState(
         players=players,
