@@ -31,8 +31,8 @@ FULL_RESOLUTION_LIMIT = 16
 SHALLOW_LIMIT = 64
 """Images up to this size have one block at each size by default, larger ones two."""
 BASIS_FACTOR = 4
-"""Maps in the generator's basis over the width of its coarsest stage. With as many maps as channels
-a narrow network has too few ways to begin an image, and learns more slowly."""
+"""Maps in the generator's basis over the width of its coarsest stage. More maps give a narrow
+network more ways to begin an image, at the coarsest size where they are cheap."""
 FEATURES_FACTOR = 2
 """Features of the discriminator over the width of its coarsest stage."""
 
