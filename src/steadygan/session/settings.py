@@ -98,10 +98,14 @@ def _keys(tree: dict[str, Any], path: str = "") -> list[str]:
 def _value(text: str) -> Any:
     if "x" in text and all(part.isdigit() for part in text.split("x")):
         return [int(part) for part in text.split("x")]
-    try:
-        return json.loads(text.lower() if text in ("True", "False") else text)
-    except ValueError:
-        return None if text in ("None", "none") else text
+    if text.lower() in ("none", "true", "false"):
+        return {"none": None, "true": True, "false": False}[text.lower()]
+    for read in (json.loads, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
 
 
 def check(tree: Any, where: str) -> RunConfig:
