@@ -35,7 +35,9 @@ def flatten(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     """``tree`` as JSON, with every tensor moved into ``tensors`` under its path."""
     if isinstance(tree, Tensor):
         tensors[path] = tree
-        return {"$tensor": path}
+        # safetensors forgets the order in memory, and fused optimizers and sums go by it
+        plain = tree.is_contiguous() or 0 in tree.stride()
+        return {"$tensor": path} if plain else {"$tensor": path, "strides": list(tree.stride())}
     if isinstance(tree, dict):
         items = [[key, flatten(value, f"{path}/{key}" if path else str(key), tensors)] for key, value in tree.items()]
         if all(isinstance(key, str) and not key.startswith("$") for key in tree):
@@ -52,13 +54,19 @@ def unflatten(plain: Any, tensors: dict[str, Tensor]) -> Any:
     """The tree that ``flatten`` took apart."""
     if isinstance(plain, dict):
         if "$tensor" in plain:
-            return tensors[plain["$tensor"]]
+            found = tensors[plain["$tensor"]]
+            return _laid_out(found, plain["strides"]) if "strides" in plain else found
         if "$items" in plain:
             return {key: unflatten(value, tensors) for key, value in plain["$items"]}
         return {key: unflatten(value, tensors) for key, value in plain.items()}
     if isinstance(plain, list):
         return [unflatten(value, tensors) for value in plain]
     return plain
+
+
+def _laid_out(tensor: Tensor, strides: list[int]) -> Tensor:
+    """The same values in the order in memory that they had when they were saved."""
+    return torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype).copy_(tensor)
 
 
 def copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
