@@ -65,10 +65,11 @@ def plan(
     if minutes is not None and images is None:
         if not 0 < minutes < 1e5:
             raise SteadyganError(f"--minutes {minutes:g} is not a usable time", "give a number above 0")
-        free = not any(".capacity" in text or ".hidden" in text for text in given)
-        free = free and not any(player.network.hidden for player in config.players.values())
+        free = {name for name in ("capacity", "batch") if not any(name in text.partition("=")[0] for text in given)}
+        if any(player.network.hidden for player in config.players.values()):
+            free.discard("capacity")
         config = planning.choose_threads(config, opened)
-        config, trials = planning.fit_to_minutes(config, opened, minutes, free=free)
+        config, trials = planning.fit_to_minutes(config, opened, minutes, free)
     return Plan(planning.settle(config), opened, trials)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from steadygan.config import RunConfig
@@ -14,13 +15,19 @@ from steadygan.session.wiring import wire
 SHARE = 0.92
 """Share of the given time that rounds may take; pictures, checkpoints and start-up get the rest."""
 
+FEW_ROUNDS = 2_000
+"""A run of fewer rounds than this learns more from smaller batches."""
+MANY_ROUNDS = 60_000
+"""A run of more rounds than this may as well use larger batches, where they are faster an image."""
+SMALLEST_BATCH = 16
+
 
 @dataclass(frozen=True)
 class Trial:
-    """A measured setting: capacity, threads, and images a second."""
+    """A measured config: its capacity, and images a second."""
 
+    config: RunConfig
     capacity: int
-    threads: int
     pace: float
 
 
@@ -59,26 +66,53 @@ def choose_threads(config: RunConfig, data: DataSet) -> RunConfig:
     return max(tried, key=lambda one: measure(one, data, 1.0))
 
 
-def fit_to_minutes(config: RunConfig, data: DataSet, minutes: float, *, free: bool) -> tuple[RunConfig, list[Trial]]:
-    """Length, and capacity where ``free``, for a run that ends within ``minutes``.
+def fit_to_minutes(
+    config: RunConfig, data: DataSet, minutes: float, free: Collection[str]
+) -> tuple[RunConfig, list[Trial]]:
+    """The config for a run that ends within ``minutes``, and the measurements that it rests on.
 
-    The largest of half, once, twice and four times the recipe's capacity is taken at which the time is enough for the
-    recipe's own number of images; where none is, the smallest.
+    ``free`` says what the plan may choose: ``capacity``, ``batch``. The largest of half, once, twice and four times the
+    recipe's capacity is taken at which the time is enough for the recipe's own number of images; where none is, the
+    smallest. Then the batch is halved while the run would have fewer than ``FEW_ROUNDS`` rounds, and doubled while it
+    would have more than ``MANY_ROUNDS`` and the device gains by it. The length is what the time allows.
     """
-    base = max(player.network.capacity for player in config.players.values())
-    options = sorted({max(4, base // 2), base, base * 2, base * 4}) if free else [base]
     seconds = minutes * 60 * SHARE
+    base = max(player.network.capacity for player in config.players.values())
+    sizes = sorted({max(4, base // 2), base, base * 2, base * 4}) if "capacity" in free else [base]
     trials: list[Trial] = []
-    for capacity in options:
-        trial = with_capacity(config, capacity) if free else config
-        trials.append(Trial(capacity, config.threads, measure(trial, data)))
+    for capacity in sizes:
+        sized = with_capacity(config, capacity) if "capacity" in free else config
+        trials.append(_try(sized, data, capacity))
         if trials[-1].pace * seconds < config.images:
             break
-    enough = [trial for trial in trials if trial.pace * seconds >= config.images] or trials[:1]
-    chosen = enough[-1]
-    images = max(config.batch, int(chosen.pace * seconds) // config.batch * config.batch)
-    planned = with_capacity(config, chosen.capacity) if free else config
-    return planned.model_copy(update={"images": images}), trials
+    chosen = ([trial for trial in trials if trial.pace * seconds >= config.images] or trials[:1])[-1]
+    if "batch" in free:
+        chosen = _fit_batch(chosen, data, seconds, trials)
+    batch = chosen.config.batch
+    images = max(batch, int(chosen.pace * seconds) // batch * batch)
+    return chosen.config.model_copy(update={"images": images}), trials
+
+
+def _try(config: RunConfig, data: DataSet, capacity: int) -> Trial:
+    return Trial(config, capacity, measure(config, data))
+
+
+def _fit_batch(chosen: Trial, data: DataSet, seconds: float, trials: list[Trial]) -> Trial:
+    """Another batch where rounds would be too few, or so many that larger ones, done faster, serve better."""
+    while chosen.pace * seconds / chosen.config.batch < FEW_ROUNDS and chosen.config.batch > SMALLEST_BATCH:
+        trials.append(_try(with_batch(chosen.config, chosen.config.batch // 2), data, chosen.capacity))
+        chosen = trials[-1]
+    while chosen.pace * seconds / chosen.config.batch > MANY_ROUNDS and chosen.config.batch * 4 <= len(data.train):
+        trials.append(_try(with_batch(chosen.config, chosen.config.batch * 2), data, chosen.capacity))
+        if trials[-1].pace < 1.3 * chosen.pace:
+            break
+        chosen = trials[-1]
+    return chosen
+
+
+def with_batch(config: RunConfig, batch: int) -> RunConfig:
+    """The config with another batch."""
+    return config.model_copy(update={"batch": batch})
 
 
 def settle(config: RunConfig) -> RunConfig:

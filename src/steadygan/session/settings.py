@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from steadygan.config import FORMAT, DataConfig, RunConfig
-from steadygan.errors import SteadyganError, nearest
+from steadygan.errors import SteadyganError, nearest, unknown
 
 
 def apply(config: RunConfig, settings: Sequence[str]) -> RunConfig:
@@ -24,11 +25,26 @@ def apply(config: RunConfig, settings: Sequence[str]) -> RunConfig:
     """
     tree = json.loads(config.model_dump_json())
     for text in settings:
-        key, separator, value = text.partition("=")
-        if not separator or not key:
-            raise SteadyganError(f"--set {text!r} is not key=value", "write e.g. --set batch=64")
-        put(tree, key.strip(), _value(value.strip()))
-    return check(tree, "--set")
+        key, value = pair(text)
+        put(tree, key, value)
+    return check(tree)
+
+
+def pair(text: str) -> tuple[str, Any]:
+    """Key and value of ``key=value``; the value is JSON, or plain words, or a size written as 92x112."""
+    key, separator, value = (part.strip() for part in text.partition("="))
+    if not separator or not key:
+        raise SteadyganError(f"--set {text!r} is not key=value", "write e.g. --set batch=64")
+    sides = value.lower().split("x")
+    if key.endswith("image_size") and all(side.isdecimal() for side in sides) and len(sides) <= 2:
+        # said width first, as everywhere on the command line, but kept height first
+        return key, [int(sides[-1]), int(sides[0])]
+    return key, _value(value)
+
+
+def shown(value: Any) -> str:
+    """A setting's value as ``--set`` takes it."""
+    return value if isinstance(value, str) and value else json.dumps(value)
 
 
 def flat(tree: Any, path: str = "") -> dict[str, Any]:
@@ -41,14 +57,21 @@ def flat(tree: Any, path: str = "") -> dict[str, Any]:
 def data_config(config: DataConfig, settings: Sequence[str]) -> DataConfig:
     """The data's part of ``settings`` put into ``config``: it must be known before the data are opened."""
     tree: dict[str, Any] = {"data": json.loads(config.model_dump_json()), "players": {}}
-    for text in settings:
-        key, _, value = text.partition("=")
-        if key.strip().startswith("data."):
-            put(tree, key.strip(), _value(value.strip()))
+    for key, value in map(pair, settings):
+        if key.startswith("data."):
+            put(tree, key, value)
     try:
         return DataConfig.model_validate(tree["data"])
     except ValidationError as error:
-        raise _first(error, "--set data") from None
+        raise _first(error, "data.") from None
+
+
+def only_data(config: DataConfig, settings: Sequence[str]) -> DataConfig:
+    """As ``data_config``, where nothing but data settings makes sense."""
+    for key, _ in map(pair, settings):
+        if not key.startswith("data."):
+            raise SteadyganError(f"{key!r} is no data setting", "data settings begin with data., e.g. data.fit=pad")
+    return data_config(config, settings)
 
 
 def put(tree: dict[str, Any], key: str, value: Any) -> None:
@@ -79,10 +102,11 @@ def _open(parts: list[str]) -> bool:
 
 def _no_key(key: str, tree: dict[str, Any]) -> SteadyganError:
     known = sorted(_keys(tree))
+    if key.split(".")[0] in tree["players"]:
+        known = [name.removeprefix("players.") for name in known]
     near = nearest(key, known) or next((name for name in known if name.split(".")[-1] == key.split(".")[-1]), None)
-    return SteadyganError(
-        f"unknown setting {key!r}", f"did you mean {near!r}?" if near else "see `steadygan recipes NAME`"
-    )
+    remedy = f"did you mean {near!r}?" if near else "see `steadygan recipes NAME`"
+    return SteadyganError(f"unknown setting {key!r}", remedy)
 
 
 def _keys(tree: dict[str, Any], path: str = "") -> list[str]:
@@ -96,36 +120,54 @@ def _keys(tree: dict[str, Any], path: str = "") -> list[str]:
 
 
 def _value(text: str) -> Any:
-    if "x" in text and all(part.isdigit() for part in text.split("x")):
-        return [int(part) for part in text.split("x")]
-    if text.lower() in ("none", "true", "false"):
-        return {"none": None, "true": True, "false": False}[text.lower()]
-    for read in (json.loads, float):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    return text
+    try:
+        return json.loads(text.lower() if text in ("True", "False") else text)
+    except ValueError:
+        return None if text in ("None", "none") else text
 
 
-def check(tree: Any, where: str) -> RunConfig:
-    """The config of a tree, or one line naming the first thing that is wrong with it."""
+def check(tree: Any, where: str = "") -> RunConfig:
+    """The config of a tree, or one line naming the first thing that is wrong with it (and ``where``)."""
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        raise _first(error, where) from None
+        raise _first(error, f"{where}: " if where else "") from None
 
 
-def _first(error: ValidationError, where: str) -> SteadyganError:
+def _first(error: ValidationError, prefix: str) -> SteadyganError:
     """The first of pydantic's findings as one line."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return SteadyganError(f"unknown setting {key!r} in {where}", "remove it")
+    key = prefix + ".".join(str(part) for part in first["loc"])
     given = first.get("input")
-    shown = f" is {given!r}" if isinstance(given, (str, int, float)) else ""
-    message = first["msg"].removeprefix("Value error, ")
-    return SteadyganError(f"{where}: {key or 'config'}{shown}", message[0].lower() + message[1:])
+    if first["type"] == "extra_forbidden":
+        return SteadyganError(f"unknown setting {key!r}", "see `steadygan recipes NAME` for those that there are")
+    if first["type"] == "missing":
+        return SteadyganError(f"{key} is missing", "give it a value")
+    if first["type"] == "literal_error":
+        return unknown(key, str(given), re.findall(r"'([^']*)'", first["ctx"]["expected"]))
+    if first["type"] == "value_error":
+        return SteadyganError(f"{prefix}{first['msg'].removeprefix('Value error, ')}", "change one of the two")
+    value = (
+        f" is {shown(given)}" if isinstance(given, (str, int, float, type(None))) else " has a value of another kind"
+    )
+    return SteadyganError(f"{key}{value}", _wanted(first["type"], first["msg"], first.get("ctx", {})))
+
+
+def _wanted(kind: str, message: str, bounds: Mapping[str, Any]) -> str:
+    """What a value must be, from pydantic's name for what it is not."""
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    for name, word in words.items():
+        if name in bounds:
+            return f"it must be {word} {bounds[name]}"
+    kinds = {
+        "int": "a whole number",
+        "float": "a number",
+        "bool": "true or false",
+        "string": "a word",
+        "finite": "finite",
+    }
+    wanted = next((words for name, words in kinds.items() if kind.startswith(name)), None)
+    return f"it must be {wanted}" if wanted else message[0].lower() + message[1:]
 
 
 def parse_config(text: str, path: Path) -> RunConfig:
