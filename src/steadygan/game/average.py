@@ -8,6 +8,10 @@ import torch
 from torch import Tensor, nn
 
 
+RUNNING = ("running_mean", "running_var")
+"""Buffers that are averages themselves."""
+
+
 def half_life_at(half_life: float, ramp_up: float, images_seen: int) -> float:
     """The half-life in force: at most ``ramp_up * images_seen``, so that the first weights are soon forgotten."""
     return min(half_life, ramp_up * images_seen) if ramp_up > 0 else half_life
@@ -16,8 +20,8 @@ def half_life_at(half_life: float, ramp_up: float, images_seen: int) -> float:
 class Average:
     """theta_avg <- beta theta_avg + (1 - beta) theta with beta = 0.5^(images / half_life).
 
-    Buffers that are floats (running statistics of batch normalisation) are averaged alike, so that they fit the
-    averaged weights; whole numbers are copied. Papers: Yazici et al. 2019; the ramp after Karras et al. 2020
+    Running statistics of batch normalisation are averaged alike, so that they fit the averaged weights; every other
+    buffer (a reference batch, the unit vectors of spectral normalisation) is copied: its mean means nothing. Papers: Yazici et al. 2019; the ramp after Karras et al. 2020
     (StyleGAN2-ADA).
     """
 
@@ -30,8 +34,8 @@ class Average:
         keep = 0.5 ** (images / half_life) if half_life > 0 else 0.0
         own: list[Tensor] = list(self.network.parameters())
         new: list[Tensor] = list(player.parameters())
-        for mine, theirs in zip(self.network.buffers(), player.buffers(), strict=True):
-            if mine.is_floating_point():
+        for (name, mine), theirs in zip(self.network.named_buffers(), player.buffers(), strict=True):
+            if name.endswith(RUNNING):
                 own.append(mine)
                 new.append(theirs)
             else:
