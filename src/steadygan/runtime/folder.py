@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -52,22 +53,31 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def check_free(self) -> None:
-        """Raise SteadyganError where the folder holds anything already, or cannot be made."""
+        """Raise SteadyganError where the folder holds anything already, or cannot be made; leaves nothing behind."""
         if self.path.is_file():
             raise SteadyganError(f"{self.path} is a file", "name a folder with --out")
         if self.path.is_dir() and any(self.path.iterdir()):
             hint = f"go on with `steadygan resume {self.path}`, or " if self.config.exists() else ""
             raise SteadyganError(f"{self.path} is not empty; runs are never overwritten", f"{hint}choose another --out")
-        storage.make_folder(self.path)
+        made = [place for place in (self.path, *self.path.parents) if not place.exists()]
+        try:
+            storage.make_folder(self.path)
+        finally:
+            for place in made:
+                with contextlib.suppress(OSError):
+                    place.rmdir()
 
     def create(self, config: str) -> None:
         """Lay out a new run. Raises SteadyganError where the folder holds anything already."""
         self.check_free()
         storage.make_folder(self.samples)
         storage.make_folder(self.checkpoints)
-        storage.write_file(self.config, config)
-        for name in LINES:
-            (self.path / name).touch()
+        try:
+            for name in LINES:
+                (self.path / name).touch()
+            storage.write_file(self.config, config)
+        except OSError as error:
+            raise storage.cannot_write(self.path, error) from None
 
     def read_config(self) -> str:
         """The text of ``config.json``. Raises SteadyganError where the folder is no run."""
@@ -112,13 +122,19 @@ class RunFolder:
                 file.truncate(keep)
 
     def __enter__(self) -> RunFolder:
-        """Hold the run: two processes must not train into one folder."""
+        """Hold the run: two processes must not train into one folder.
+
+        Raises SteadyganError where another process holds it, or where nothing can be written in the folder.
+        """
         import fcntl
 
-        self._lock = open(self.path / ".lock", "a")
+        try:
+            self._lock = open(self.path / ".lock", "a")
+        except OSError as error:
+            raise storage.cannot_write(self.path, error) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             self._lock.close()
             raise SteadyganError(
                 f"another process is training in {self.path}", "wait for it or stop it first"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from steadygan.errors import SteadyganError
@@ -28,11 +30,15 @@ def write_file(path: Path, content: bytes | str) -> None:
     """Write ``content`` so that ``path`` holds either the old or the new text, whatever happens."""
     data = content.encode() if isinstance(content, str) else content
     partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 
@@ -65,11 +71,29 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says while ``path`` is written into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise SteadyganError(
+            f"cannot write {path} ({reason(error)})", "free some space, or choose another place with --out", code=1
+        ) from None
+
+
 def reason(error: OSError) -> str:
     """An operating system's error in a few words."""
     if error.errno == errno.ENOSPC:
         return "the disk is full"
     return (error.strerror or str(error)).lower()
+
+
+def cannot_write(folder: Path, error: OSError) -> SteadyganError:
+    """The one line for a disk that refuses, said of ``folder``."""
+    return SteadyganError(
+        f"cannot write in {folder} ({reason(error)})", "free some space or allow it, then resume the run", code=1
+    )
 
 
 def size(count: float) -> str:
