@@ -20,9 +20,10 @@ from steadygan.game import checkpoint
 from steadygan.networks import build_generator
 from steadygan.recipes.facts import DataFacts
 from steadygan.report.jsonl import read_jsonl
-from steadygan.runtime import devices
+from steadygan.runtime import devices, memory
 from steadygan.runtime.folder import RunFolder
 from steadygan.session import planning, settings
+from steadygan.session.checking import check_early
 from steadygan.session.running import Run, open_run
 from steadygan.session.watching import Watcher
 from steadygan.session.wiring import CHUNK, draw_samples, prepare
@@ -55,12 +56,14 @@ def plan(
     Raises:
         SteadyganError: for data, names or values that cannot be used.
     """
+    if minutes is not None and not 0 < minutes < 1e5:
+        raise SteadyganError(f"--minutes {minutes:g} is not a usable time", "give a number above 0")
+    given = [*set, *([f"images={images}"] if images is not None else []), f"seed={seed}"]
     source = settings.data_config(DataConfig(source=data, image_size=image_size), set)
+    check_early(recipe, source, given)
     opened = open_data(source, progress=progress)
     facts = DataFacts(opened.name, len(opened.train), opened.shape, opened.classes, source)
-    config = recipes.build(recipe, facts).model_copy(update={"seed": seed})
-    given = [*set, *([f"images={images}"] if images is not None else [])]
-    config = prepare(settings.apply(config, given), opened)
+    config = prepare(settings.apply(recipes.build(recipe, facts), given), opened)
     trials: list[planning.Trial] = []
     if minutes is not None and images is None:
         if not 0 < minutes < 1e5:
@@ -82,9 +85,13 @@ def start(planned: Plan, out: str | Path | None = None, watcher: Watcher | None 
     """Create the run folder of a plan and train to the end."""
     path = Path(out) if out is not None else fresh_path(planned.config)
     folder = RunFolder(path)
-    folder.create(planned.config.model_dump_json(indent=1))
-    write_quarantine(path / "quarantine.csv", planned.data.quarantine)
-    Run(folder, planned.config, planned.data, watcher).conduct()
+    folder.check_free()
+    with memory.advice(planned.config):
+        # wired before the folder is made: settings that cannot be wired leave nothing behind
+        run = Run(folder, planned.config, planned.data, watcher)
+        folder.create(planned.config.model_dump_json(indent=1))
+        write_quarantine(path / "quarantine.csv", planned.data.quarantine)
+        run.conduct()
     return load(path)
 
 
@@ -124,7 +131,8 @@ def resume(run: str | Path, *, watcher: Watcher | None = None, progress: Progres
     """Go on with a run from its newest good checkpoint to its end, in the same bits as if it had never stopped."""
     folder, config = open_run(Path(run))
     data = open_data(config.data, progress=progress)
-    Run(folder, config, data, watcher).conduct()
+    with memory.advice(config):
+        Run(folder, config, data, watcher).conduct()
     return load(run)
 
 
@@ -158,13 +166,16 @@ class Trained:
         """The same in chunks, for counts that do not fit in memory."""
         if count < 1:
             raise SteadyganError(f"cannot make {count} samples", "ask for at least 1")
+        if label is not None and not self.config.players["generator"].network.conditional:
+            raise SteadyganError("this run's generator takes no labels", "leave the label out")
         if label is not None and not 0 <= label < self.config.classes:
-            raise SteadyganError(
-                f"label {label} is not a class of this run", f"choose from 0 to {self.config.classes - 1}"
-            )
-        for first in range(0, count, CHUNK):
-            made = draw_samples(self.generator, self.config, self.device, seed, first // CHUNK, label)
-            yield made[: count - first]
+            last = self.config.classes - 1
+            raise SteadyganError(f"label {label} is not a class of this run", f"choose from 0 to {last}")
+        starts = range(0, count, CHUNK)
+        return (self._chunk(first // CHUNK, seed, label)[: count - first] for first in starts)
+
+    def _chunk(self, chunk: int, seed: int, label: int | None) -> Tensor:
+        return draw_samples(self.generator, self.config, self.device, seed, chunk, label)
 
     def records(self) -> list[dict[str, Any]]:
         """The run's records, one dictionary a line."""
@@ -183,6 +194,9 @@ def load(run: str | Path, *, device: str = "cpu") -> Trained:
         if isinstance(weights, checkpoint.BrokenCheckpoint):
             reasons.append(f"{path.name}: {weights}")
             continue
-        return Trained(folder.path, config, int(path.name.split("-")[0]), weights, device)
+        try:
+            return Trained(folder.path, config, int(path.name.split("-")[0]), weights, device)
+        except RuntimeError:
+            reasons.append(f"{path.name}: its weights are not those of {folder.config.name}")
     why = f" ({reasons[0]})" if reasons else ""
     raise SteadyganError(f"{folder.path} has no usable checkpoint{why}", f"train first: `steadygan resume {run}`")

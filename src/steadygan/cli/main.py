@@ -2,43 +2,57 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import io
+import os
+import signal
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import DisallowNone, FlagCreatePairsOff, Positional, UseAppendAction, arg
 
+from steadygan import __version__
+from steadygan.cli.refusal import refusal
 from steadygan.errors import SteadyganError, Stopped
 
-Settings = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY=VALUE")]
+Data = Annotated[str, arg(metavar="DATA", help_behavior_hint="")]
+Run = Annotated[Path, arg(metavar="RUN", help_behavior_hint="")]
+Settings = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY=VALUE", help_behavior_hint="")]
+
+
+def _shown(metavar: str) -> Any:
+    return arg(metavar=metavar, help_behavior_hint="")
 
 
 def train(
-    data: Positional[str],
+    data: Positional[Data],
     /,
     *,
-    recipe: str = "auto",
-    minutes: float | None = None,
-    images: int | None = None,
-    image_size: str | None = None,
-    seed: int = 0,
-    out: Path | None = None,
-    threads: int = 0,
+    recipe: Annotated[str, arg(metavar="NAME")] = "auto",
+    minutes: Annotated[float | None, _shown("M")] = None,
+    images: Annotated[int | None, _shown("N")] = None,
+    image_size: Annotated[str | None, _shown("64|92x112")] = None,
+    seed: Annotated[int, arg(metavar="S")] = 0,
+    out: Annotated[Path | None, _shown("RUN")] = None,
+    threads: Annotated[int, _shown("N")] = 0,
     set: Settings = (),  # noqa: A002 - the flag's name
 ) -> None:
     """Train a GAN on DATA.
 
     Args:
         data: digits, mnist, fashion-mnist, cifar10, or a folder or zip of images, or an .npy or .npz file
-        recipe: a name that `steadygan recipes` lists; auto chooses from the data
+        recipe: one that `steadygan recipes` lists; auto chooses from the data
         minutes: how long it may take; size and length are planned to fit
         images: length in real images seen, instead of minutes
-        image_size: 64, or width x height as 92x112
-        seed: the same seed gives the same run
-        out: folder for the run, new or empty
-        threads: CPU threads; 0 measures and chooses
-        set: any setting as key=value, may be given again and again
+        image_size: size in pixels: one number for a square, or width x height
+        seed: the same seed, data, settings and machine give the same run
+        out: folder for the run, new or empty; without it one under runs/ is named for you
+        threads: CPU threads; without it the idle cores are counted, with --minutes tried out
+        set: any setting, e.g. batch=128 or generator.network.capacity=48; may be given again and again
     """
     from steadygan.cli import commands
 
@@ -46,7 +60,7 @@ def train(
     commands.train(data, recipe, minutes, images, image_size, seed, out, given)
 
 
-def resume(run: Positional[Path], /) -> None:
+def resume(run: Positional[Run], /) -> None:
     """Go on with a run that was stopped, exactly as if it had not been.
 
     Args:
@@ -58,49 +72,54 @@ def resume(run: Positional[Path], /) -> None:
 
 
 def sample(
-    run: Positional[Path],
+    run: Positional[Run],
     /,
     *,
-    count: int = 64,
-    seed: int = 0,
-    grid: bool = False,
-    folder: bool = False,
-    npz: bool = False,
-    label: int | None = None,
-    out: Path | None = None,
-    device: str = "cpu",
+    count: Annotated[int, arg(metavar="N")] = 64,
+    seed: Annotated[int, arg(metavar="S")] = 0,
+    grid: Annotated[bool, arg(help_behavior_hint="")] = False,
+    folder: Annotated[bool, arg(help_behavior_hint="")] = False,
+    npz: Annotated[bool, arg(help_behavior_hint="")] = False,
+    label: Annotated[int | None, _shown("K")] = None,
+    out: Annotated[Path | None, _shown("PATH")] = None,
+    device: Annotated[str, arg(metavar="NAME")] = "cpu",
 ) -> None:
     """Make images with a run's averaged generator.
 
     Args:
         run: the run's folder
         count: how many
-        seed: image i of a seed is always the same
-        grid: one picture of all (the default)
-        folder: a PNG each
+        seed: which ones; image i of a seed is always the same
+        grid: one picture of all of them; this is what you get where nothing is said
+        folder: one PNG file each
         npz: one file with an array `images` (N, H, W, C), uint8
         label: the class, where the run is class-conditional
-        out: where to write; the default is inside the run
-        device: cpu or cuda
+        out: where to write, a name that is not taken yet; without it inside the run, under generated/
+        device: cpu, cuda or auto
     """
     from steadygan.cli import commands
 
     commands.sample(run, count, seed, commands.one_form(grid=grid, folder=folder, npz=npz), label, out, device)
 
 
-def info(what: Positional[str], /, *, set: Settings = ()) -> None:  # noqa: A002
+def info(
+    what: Annotated[Positional[str], arg(metavar="RUN|DATA", help_behavior_hint="")],
+    /,
+    *,
+    set: Settings = (),  # noqa: A002 - the flag's name
+) -> None:
     """Say what a run or a data set is.
 
     Args:
         what: a run's folder, or DATA as for train
-        set: data settings as key=value, e.g. data.fit=pad
+        set: data settings, e.g. data.fit=pad
     """
     from steadygan.cli import commands
 
     commands.info(what, set)
 
 
-def recipes(name: Positional[str | None] = None, /) -> None:
+def recipes(name: Annotated[Positional[str | None], _shown("[NAME]")] = None, /) -> None:
     """List the recipes, or show one with all its settings.
 
     Args:
@@ -111,15 +130,59 @@ def recipes(name: Positional[str | None] = None, /) -> None:
     commands.recipes(name)
 
 
-COMMANDS = {"train": train, "resume": resume, "sample": sample, "info": info, "recipes": recipes}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "train": train,
+    "resume": resume,
+    "sample": sample,
+    "info": info,
+    "recipes": recipes,
+}
+
+
+def _held(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
+    """``command`` with the same signature, returning what is to be called instead of calling it."""
+
+    @functools.wraps(command)
+    def hold(*args: Any, **kwargs: Any) -> Callable[[], None]:
+        return functools.partial(command, *args, **kwargs)
+
+    return hold
+
+
+def parse(arguments: Sequence[str]) -> Callable[[], None]:
+    """What the arguments ask for, ready to be called.
+
+    Raises:
+        SteadyganError: for arguments that cannot be understood.
+        SystemExit: after help was printed.
+    """
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        raise refusal(arguments, COMMANDS)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            job: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
+                {name: _held(command) for name, command in COMMANDS.items()},
+                prog="steadygan",
+                description=f"Train generative adversarial networks without babysitting (version {__version__}).",
+                args=arguments,
+                config=(DisallowNone, FlagCreatePairsOff),
+            )
+            return job
+    except SystemExit as leave:
+        if not leave.code:
+            raise
+        raise refusal(arguments, COMMANDS, said.getvalue()) from None
 
 
 def main() -> None:
     """Parse and call; faults that a person can mend end as one line and a status."""
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, prog="steadygan", description="Train generative adversarial networks without babysitting."
-        )
+        if sys.argv[1:] == ["--version"]:
+            print(f"steadygan {__version__}")
+            return
+        parse(sys.argv[1:])()
+        sys.stdout.flush()
     except SteadyganError as error:
         print(f"steadygan: {error}", file=sys.stderr)
         sys.exit(error.code)
@@ -127,4 +190,8 @@ def main() -> None:
         sys.exit(stop.code)
     except KeyboardInterrupt:
         print("steadygan: stopped at once; resume goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        # whoever read the output has left, as `| head` does; nothing more can be said to them
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)

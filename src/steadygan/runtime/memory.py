@@ -1,0 +1,39 @@
+"""Running out of memory, said in one line that names the settings to lower."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from steadygan.config import RunConfig
+from steadygan.errors import SteadyganError
+
+SIGNS = ("allocate", "out of memory", "bad_alloc", "cannot allocate")
+"""Words by which a RuntimeError is known to be about memory: torch has no type of its own for the CPU."""
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether the error says that there is not enough memory."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
+
+
+@contextlib.contextmanager
+def advice(config: RunConfig) -> Iterator[None]:
+    """Turn running out of memory into a SteadyganError; every other error passes through."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_shortage(error):
+            raise
+        channels, height, width = config.shape or (0, 0, 0)
+        widest = max((player.network.capacity for player in config.players.values()), default=0)
+        raise SteadyganError(
+            f"out of memory with batch {config.batch} of {width}x{height}x{channels} and capacity {widest}",
+            f"set accumulate={config.accumulate * 2}, or lower batch, data.image_size or"
+            " generator.network.capacity and discriminator.network.capacity",
+            code=1,
+        ) from None
