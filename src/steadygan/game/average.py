@@ -7,7 +7,6 @@ import copy
 import torch
 from torch import Tensor, nn
 
-
 RUNNING = ("running_mean", "running_var")
 """Buffers that are averages themselves."""
 
@@ -21,8 +20,8 @@ class Average:
     """theta_avg <- beta theta_avg + (1 - beta) theta with beta = 0.5^(images / half_life).
 
     Running statistics of batch normalisation are averaged alike, so that they fit the averaged weights; every other
-    buffer (a reference batch, the unit vectors of spectral normalisation) is copied: its mean means nothing. Papers: Yazici et al. 2019; the ramp after Karras et al. 2020
-    (StyleGAN2-ADA).
+    buffer (a reference batch, the unit vectors of spectral normalisation) is copied: its mean means nothing. Papers:
+    Yazici et al. 2019; the ramp after Karras et al. 2020 (StyleGAN2-ADA).
     """
 
     def __init__(self, player: nn.Module) -> None:

@@ -74,9 +74,10 @@ def copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
 
 
-def all_finite(tensors: dict[str, Tensor]) -> bool:
-    """Whether no tensor holds a NaN or an infinity."""
-    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values() if tensor.is_floating_point())
+def not_finite(tensors: dict[str, Tensor]) -> str | None:
+    """Path of the first tensor that holds a NaN or an infinity, None where there is none."""
+    found = (name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all()))
+    return next(found, None)
 
 
 def folder_name(images_seen: int, attempt: int) -> str:
@@ -141,15 +142,22 @@ def _verified(folder: Path, name: str, manifest: dict[str, Any]) -> bytes:
     return content
 
 
+def place(path: Path) -> tuple[int, int]:
+    """Where on the clock a checkpoint stands, by its name: attempt, then images seen; (-1, -1) for any other name."""
+    images, _, attempt = path.name.partition("-")
+    return (int(attempt), int(images)) if images.isdecimal() and attempt.isdecimal() else (-1, -1)
+
+
 def listed(folder: Path) -> list[Path]:
     """Checkpoints in a folder, the newest first (a later attempt is newer than an earlier one)."""
-    found = [path for path in folder.glob("[0-9]*-[0-9]*") if path.is_dir()] if folder.is_dir() else []
+    found = [path for path in folder.glob("*-*") if path.is_dir()] if folder.is_dir() else []
+    return sorted((path for path in found if place(path) >= (0, 0)), key=place, reverse=True)
 
-    def age(path: Path) -> tuple[int, int]:
-        images, _, attempt = path.name.partition("-")
-        return (int(attempt), int(images)) if images.isdigit() and attempt.isdigit() else (-1, -1)
 
-    return sorted(found, key=age, reverse=True)
+def sweep(folder: Path) -> None:
+    """Remove what a kill in mid-checkpoint has left behind."""
+    for path in folder.glob(".*.partial"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def newest(folder: Path, *, weights_only: bool = False) -> Iterator[tuple[Path, Any | BrokenCheckpoint]]:
@@ -164,55 +172,56 @@ def newest(folder: Path, *, weights_only: bool = False) -> Iterator[tuple[Path, 
 class Keeper:
     """Writes checkpoints in the background and keeps the newest ``keep`` of them, and every milestone for ever.
 
-    ``failure`` holds what the disk said to the last write, None where it went well; earlier checkpoints stay as they
-    were.
+    A write that fails leaves the earlier checkpoints as they were; ``wait`` tells of it.
     """
 
     def __init__(self, folder: Path, keep: int = 3) -> None:
         self.folder, self.keep = folder, keep
-        self.failure: OSError | None = None
+        self._failure: Exception | None = None
         self._thread: threading.Thread | None = None
 
-    def save(self, tree: Any, images_seen: int, attempt: int, *, milestone: bool = False, wait: bool = False) -> None:
+    def save(self, tree: Any, images_seen: int, attempt: int, *, milestone: bool = False) -> None:
         """Copy the tree now, write it behind the run's back; a milestone is never pruned.
 
         Raises:
-            SteadyganError: where weights are not finite; nothing is written then.
+            SteadyganError: where a tensor is not finite; nothing is written then.
         """
         tensors: dict[str, Tensor] = {}
         plain = flatten(tree, "", tensors)
         tensors = copied(tensors)
-        if not all_finite({k: v for k, v in tensors.items() if k.startswith(WEIGHTS)}):
+        broken = not_finite(tensors)
+        if broken:
             raise SteadyganError(
-                f"weights became NaN or infinite before {images_seen:,} images",
-                "resume goes back to the last good checkpoint; lower the learning rates or raise the penalty",
+                f"{broken.removeprefix('state/')} became NaN or infinite before {images_seen:,} images",
+                "the last good checkpoint is kept; start again with lower learning rates or a stronger penalty",
                 code=1,
             )
-        self.wait()
+        if self._thread is not None:
+            self._thread.join()
         if milestone:
             plain["milestone"] = True
         target = self.folder / folder_name(images_seen, attempt)
         self._thread = threading.Thread(target=self._write, args=(target, plain, tensors))
         self._thread.start()
-        if wait:
-            self.wait()
 
     def _write(self, target: Path, plain: Any, tensors: dict[str, Tensor]) -> None:
         try:
             write(target, plain, tensors)
-            self.failure = None
-            self._prune()
-        except OSError as error:
-            self.failure = error
+            self._prune(target)
+        except Exception as error:  # in a thread, where it would be lost
+            self._failure = error
 
-    def wait(self) -> None:
-        """Until the last write has ended."""
+    def wait(self) -> Exception | None:
+        """Until the last write has ended; returns what went wrong with it, once."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        failure, self._failure = self._failure, None
+        return failure
 
-    def _prune(self) -> None:
-        for path in listed(self.folder)[self.keep :]:
+    def _prune(self, target: Path) -> None:
+        """Those beyond ``keep``, counted from ``target``: what is newer was found broken and protects nothing."""
+        for path in [path for path in listed(self.folder) if place(path) <= place(target)][self.keep :]:
             try:
                 if json.loads((path / "state.json").read_text()).get("milestone"):
                     continue

@@ -82,8 +82,10 @@ def writing(path: Path) -> Iterator[None]:
         ) from None
 
 
-def reason(error: OSError) -> str:
-    """An operating system's error in a few words."""
+def reason(error: Exception) -> str:
+    """An error, mostly the operating system's, in a few words."""
+    if not isinstance(error, OSError):
+        return f"{type(error).__name__}: {error}"
     if error.errno == errno.ENOSPC:
         return "the disk is full"
     return (error.strerror or str(error)).lower()

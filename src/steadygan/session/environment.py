@@ -35,7 +35,7 @@ def describe(folder: RunFolder, device: torch.device, config: RunConfig, images_
     path = folder.environment
     try:
         sittings = json.loads(path.read_text())["sittings"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         sittings = []
     sittings.append(
         {

@@ -36,11 +36,16 @@ class Run:
     def __init__(self, folder: RunFolder, config: RunConfig, data: DataSet, watcher: Watcher | None = None) -> None:
         self.folder, self.config, self.data = folder, config, data
         self.watcher: Watcher = watcher or Silent()
-        self.wired: Wired = wire(config, data)
-        self.state = self.wired.state
+        self._wire()
         self.keeper = checkpoint.Keeper(folder.checkpoints, config.keep)
         self.vitals = Vitals()
         self._stop = 0
+
+    def _wire(self) -> None:
+        # initialisation, too, depends on the number of threads
+        with devices.computing(self.config.threads, deterministic=self.config.deterministic):
+            self.wired: Wired = wire(self.config, self.data)
+        self.state = self.wired.state
 
     def conduct(self) -> None:
         """Play from where the folder stands to the end of the run.
@@ -49,30 +54,46 @@ class Run:
             Stopped: after SIGINT or SIGTERM, when the round is finished and saved.
             SteadyganError: where the run cannot go on; the last good checkpoint stays.
         """
-        with self.folder, devices.computing(self.config.threads, deterministic=self.config.deterministic):
+        with (
+            self.folder,
+            devices.computing(self.config.threads, deterministic=self.config.deterministic),
+            _advice(self.config, self.folder.path),
+        ):
             self._take_up()
             self._check_space()
             self.watcher.begin(self.config, self.state.images_seen)
-            with self._listening(), _memory_advice(self.config):
+            with self._listening():
                 self._play()
             self.watcher.end(self.state.images_seen)
 
     def _take_up(self) -> None:
-        """Load the newest good checkpoint, if any, and cut the files of lines back to it."""
+        """Load the newest good checkpoint, if any, and cut the files of lines back to it.
+
+        A checkpoint of another run is skipped like a broken one, unless no other is left: then it is this run's config
+        or data that has changed.
+        """
+        checkpoint.sweep(self.folder.checkpoints)
         positions: dict[str, int] = {}
+        changes: list[str] = []
         for path, tree in checkpoint.newest(self.folder.checkpoints):
-            if isinstance(tree, checkpoint.BrokenCheckpoint):
-                self.watcher.event(f"skipped the checkpoint {path.name}: {tree}")
-                continue
-            found = differences(tree["config"], self.config, tree["data"], self.data.fingerprint)
-            if found:
-                raise SteadyganError(
-                    f"{self.folder.path} cannot go on with other settings or data ({'; '.join(found)})",
-                    "put them back, or start a new run with --out",
-                )
-            self.state.load_state_dict(tree["state"])
-            positions = tree["lines"]
-            break
+            try:
+                if isinstance(tree, checkpoint.BrokenCheckpoint):
+                    raise tree
+                found = differences(tree["config"], self.config, tree["data"], self.data.fingerprint)
+                changes = changes or found
+                if found:
+                    raise checkpoint.BrokenCheckpoint(f"it is of other settings or data ({'; '.join(found)})")
+                self.state.load_state_dict(tree["state"])
+                positions, changes = {name: int(size) for name, size in tree["lines"].items()}, []
+                break
+            except Exception as error:  # a well-formed checkpoint may still hold anything
+                self._wire()
+                self.watcher.event(f"skipped the checkpoint {path.name}: {error}")
+        if changes:
+            raise SteadyganError(
+                f"{self.folder.path} cannot go on with other settings or data ({'; '.join(changes)})",
+                "put them back, or start a new run with --out",
+            )
         self.folder.cut_back(positions)
         describe(self.folder, self.wired.device, self.config, self.state.images_seen)
 
@@ -98,13 +119,12 @@ class Run:
                 self._record(record)
             if crosses(config.sample_every, before, record.images_seen) or state.done:
                 self._picture()
-            milestone = crosses(config.milestones, before, record.images_seen)
-            if milestone or crosses(config.checkpoint_every, before, record.images_seen):
-                self._save(milestone=milestone)
-            if self._stop and not state.done:
-                self._save(wait=True)
-                raise Stopped(self._stop, state.images_seen)
-        self._save(wait=True)
+            milestone, stop = crosses(config.milestones, before, record.images_seen), self._stop
+            last = state.done or stop > 0
+            if last or milestone or crosses(config.checkpoint_every, before, record.images_seen):
+                self._save(milestone=milestone, last=last)
+            if stop and not state.done:
+                raise Stopped(stop, state.images_seen)
         outputs.finish(self.folder.path)
 
     def _companions(self, record: Record) -> None:
@@ -131,8 +151,12 @@ class Run:
 
     def _picture(self) -> None:
         images = self.wired.sample(self.config.sample_count, self.config.seed)
-        path = outputs.write_grid(self.folder.samples, self.state.images_seen, images)
-        self.watcher.picture(path, self.state.images_seen)
+        try:
+            path = outputs.write_grid(self.folder.samples, self.state.images_seen, images)
+        except (OSError, SteadyganError) as error:
+            self.watcher.event(f"a sample grid could not be written ({error}); the run goes on")
+        else:
+            self.watcher.picture(path, self.state.images_seen)
 
     def _tree(self) -> dict[str, Any]:
         return {
@@ -142,25 +166,27 @@ class Run:
             "lines": self.folder.positions(),
         }
 
-    def _save(self, *, milestone: bool = False, wait: bool = False) -> None:
-        self.keeper.save(self._tree(), self.state.images_seen, self.state.attempt, milestone=milestone, wait=wait)
-        if self.keeper.failure is None:
-            return
-        why = storage.reason(self.keeper.failure)
-        if wait:
+    def _save(self, *, milestone: bool, last: bool) -> None:
+        """Save behind the run's back, or at the last one until it stands; tell of the write before this one."""
+        failures = [self.keeper.wait()]
+        try:
+            self.keeper.save(self._tree(), self.state.images_seen, self.state.attempt, milestone=milestone)
+            failures.append(self.keeper.wait() if last else None)
+        except OSError as error:
+            failures.append(error)
+        if last and failures[-1] is not None:
             raise SteadyganError(
-                f"the last checkpoint could not be written ({why}); earlier ones are good",
+                f"the last checkpoint could not be written ({storage.reason(failures[-1])}); earlier ones are good",
                 f"free some space, then `steadygan resume {self.folder.path}`",
                 code=1,
             )
-        self.watcher.event(f"a checkpoint could not be written ({why}); earlier ones are good, the run goes on")
+        for why in (storage.reason(failure) for failure in failures if failure is not None):
+            self.watcher.event(f"a checkpoint could not be written ({why}); earlier ones are good, the run goes on")
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
         """SIGINT and SIGTERM ask for a stop after the round; the second one stops at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
+        numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
 
         def ask(number: int, frame: FrameType | None) -> None:
             if self._stop:
@@ -168,7 +194,7 @@ class Run:
             self._stop = number
             self.watcher.event("finishing the round, then saving (once more to stop at once)")
 
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, ask) for number in numbers}
         try:
             yield
         finally:
@@ -178,10 +204,12 @@ class Run:
 
 
 @contextlib.contextmanager
-def _memory_advice(config: RunConfig) -> Iterator[None]:
-    """Turn running out of memory into one line that says which setting to lower."""
+def _advice(config: RunConfig, path: Path) -> Iterator[None]:
+    """Turn a disk that refuses, and running out of memory, into one line that says what to do."""
     try:
         yield
+    except OSError as error:
+        raise storage.cannot_write(path, error) from None
     except (MemoryError, RuntimeError) as error:
         text = str(error)
         if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "allocate" not in text:
