@@ -64,7 +64,8 @@ class AdversarialGame:
         if self.share_fakes:
             play.shared[f"fakes.{play.part}"] = made
         real, fake = self._shown(play, play.batch.real), self._shown(play, made.detach())
-        judge = self._judge(play, label)
+        judge = _Memory(self._judge(play, label), real, fake)
+        terms = self._penalise(play, judge, real, fake)
         real_logits, fake_logits = judge(real), judge(fake)
         _note_logits(play, real_logits, fake_logits)
         if play.measured:
@@ -72,14 +73,19 @@ class AdversarialGame:
         seen = (real_logits, fake_logits)
         if self.label_flipping:
             seen = flip_labels(real_logits, fake_logits, self.label_flipping)
-        terms = {"discriminator/loss": Term(self.loss.discriminator(*seen))}
+        terms["discriminator/loss"] = Term(self.loss.discriminator(*seen))
+        if self.lecam:
+            terms["auxiliary/lecam"] = Term(_lecam(play, real_logits, fake_logits), play.controls["lecam"])
+        return terms | self._on_weights(play, "discriminator")
+
+    def _penalise(self, play: Play, judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Terms:
+        """The gradient-based penalties that are due this round."""
+        terms: Terms = {}
         for penalty in self.penalties:
             if play.round % penalty.every == 0:
                 weight = play.controls[f"penalty.{penalty.name}"] * penalty.every
                 terms[f"penalty/{penalty.name}"] = Term(penalty.values(judge, real, fake), weight)
-        if self.lecam:
-            terms["auxiliary/lecam"] = Term(_lecam(play, real_logits, fake_logits), play.controls["lecam"])
-        return terms | self._on_weights(play, "discriminator")
+        return terms
 
     def be_believed(self, play: Play) -> Terms:
         """What the generator wants: that its fakes are taken for real."""
@@ -137,6 +143,38 @@ class AdversarialGame:
             weight = play.controls[f"historical_averaging.{name}"]
             terms[f"auxiliary/historical_averaging.{name}"] = Term(historical_averaging(parameters, averages), weight)
         return terms
+
+
+class _Memory:
+    """A judge that does not judge the same images twice.
+
+    R1 and R2 need the logits of the very images whose logits the loss needs: played before the loss, they leave them
+    here, which saves two of the discriminator's passes a round. Under autocast nothing is kept, because penalties are
+    taken in float32 and the loss is not.
+    """
+
+    def __init__(self, judge: Callable[[Tensor], Tensor], *images: Tensor) -> None:
+        self.judge, self.images = judge, images
+        self.known: dict[int, Tensor] = {}
+
+    def __call__(self, images: Tensor) -> Tensor:
+        place = next((index for index, known in enumerate(self.images) if _same(images, known)), None)
+        if place is None or torch.is_autocast_enabled(images.device.type):
+            return self.judge(images)
+        # as the images of self.images stay alive, nothing else can lie where they lie
+        if place not in self.known:
+            self.known[place] = self.judge(images)
+        return self.known[place]
+
+
+def _same(images: Tensor, known: Tensor) -> bool:
+    """Whether both are the same values in memory, perhaps detached from each other."""
+    return (
+        images.data_ptr() == known.data_ptr()
+        and images.dtype == known.dtype
+        and images.shape == known.shape
+        and images.stride() == known.stride()
+    )
 
 
 def _images(made: Tensor, like: Tensor) -> Tensor:
