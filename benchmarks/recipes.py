@@ -1,0 +1,109 @@
+"""Train every recipe on real data, keep its grid for the docs and its figures by the independent judge.
+
+    python benchmarks/recipes.py                   # everything that is not done yet
+    python benchmarks/recipes.py --only dcgan wgan
+    python benchmarks/recipes.py --quick           # a hundredth of the length, into a temporary folder
+
+Each cell is one line in ``benchmarks/results/recipes.json``; runs lie in ``benchmarks/work`` and resume where they
+stopped. Grids go to ``docs/images/recipe-<cell>.png``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import judge as independent
+import steadygan
+from steadygan.evaluation.frechet import gaussian_statistics
+from steadygan.runtime.storage import write_file
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "recipes.json"
+IMAGES = HERE.parent / "docs" / "images"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A recipe on a data set for a length in images; ``settings`` as for ``--set``."""
+
+    recipe: str
+    data: str
+    images: int
+    settings: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+
+
+CELLS = {
+    "mlp": Cell("mlp", "mnist", 2_000_000),
+    "dcgan": Cell("dcgan", "mnist", 600_000),
+    "dcgan-colour": Cell("dcgan", "cifar10", 600_000, size=(28, 28)),
+    "digits": Cell("digits", "digits", 400_000),
+    "lsgan": Cell("lsgan", "mnist", 600_000),
+    "wgan": Cell("wgan", "mnist", 2_000_000),
+    "wgan-gp": Cell("wgan-gp", "mnist", 1_000_000),
+    "sngan": Cell("sngan", "mnist", 300_000),
+    "r3": Cell("r3", "mnist", 400_000),
+}
+
+
+def train(name: str, cell: Cell, work: Path, threads: int, images: int) -> dict[str, Any]:
+    """Train or resume one cell and judge its samples."""
+    run, start = work / name, time.monotonic()
+    if (run / "config.json").exists():
+        trained = steadygan.resume(run)
+    else:
+        trained = steadygan.train(
+            cell.data,
+            recipe=cell.recipe,
+            images=images,
+            image_size=cell.size,
+            out=run,
+            set=[f"threads={threads}", *cell.settings],
+        )
+    row: dict[str, Any] = {
+        "recipe": cell.recipe,
+        "data": cell.data,
+        "images_seen": trained.images_seen,
+        "seconds_last_sitting": round(time.monotonic() - start),
+        "threads": threads,
+        "capacity": trained.config.players["generator"].network.capacity,
+        "seed": trained.config.seed,
+    }
+    if cell.data == "mnist":
+        judge = independent.load_judge()
+        reference = gaussian_statistics(independent.look(judge, independent.real_chunks("test"))[0])
+        row |= independent.figures(judge, trained.samples(10_000, seed=1), reference)
+    return row
+
+
+def main() -> None:
+    """Run the cells that have no result yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", choices=CELLS, default=list(CELLS))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--quick", action="store_true")
+    chosen = parser.parse_args()
+    work = HERE / "work" / ("recipes-quick" if chosen.quick else "recipes")
+    for name in chosen.only:
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        if name in results and not chosen.quick:
+            continue
+        cell = CELLS[name]
+        images = cell.images // 100 if chosen.quick else cell.images
+        row = train(name, cell, work, chosen.threads, images)
+        print(name, json.dumps(row), flush=True)
+        if not chosen.quick:
+            IMAGES.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(work / name / "samples.png", IMAGES / f"recipe-{name}.png")
+            results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+            write_file(RESULTS, json.dumps(results | {name: row}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
