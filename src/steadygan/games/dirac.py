@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from steadygan.game.move import Goal, Move, Play, Term, Terms
 from steadygan.objectives.adversarial import AdversarialLoss
+from steadygan.objectives.auxiliary import instance_noise
 
 
 class Point(nn.Module):
@@ -42,20 +43,25 @@ def dirac_moves(
     penalty: Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor] | None = None,
     *,
     simultaneous: bool = False,
+    noise: float = 0.0,
 ) -> tuple[Move, ...]:
-    """Both goals as one move (simultaneous) or as two (alternating); the penalty's weight is ``penalty.dirac``."""
+    """Both goals as one move (simultaneous) or as two (alternating); the penalty's weight is ``penalty.dirac``.
+
+    ``noise`` is the standard deviation of instance noise on reals and fakes, drawn anew for each goal.
+    """
 
     def tell(play: Play) -> Terms:
-        judge, real = play.players["discriminator"], play.batch.real
-        fake = play.players["generator"](real).detach()
+        judge, real = play.players["discriminator"], instance_noise(play.batch.real, noise)
+        fake = instance_noise(play.players["generator"](real).detach(), noise)
         terms = {"discriminator/loss": Term(loss.discriminator(judge(real), judge(fake)))}
         if penalty is not None:
             terms["penalty/dirac"] = Term(penalty(judge, real, fake), play.controls["penalty.dirac"])
         return terms
 
     def be_believed(play: Play) -> Terms:
-        judge, real = play.players["discriminator"], play.batch.real
-        return {"generator/loss": Term(loss.generator(judge(real), judge(play.players["generator"](real))))}
+        judge, real = play.players["discriminator"], instance_noise(play.batch.real, noise)
+        fake = instance_noise(play.players["generator"](real), noise)
+        return {"generator/loss": Term(loss.generator(judge(real), judge(fake)))}
 
     discriminator = Goal(("discriminator",), tell)
     generator = Goal(("generator",), be_believed)
