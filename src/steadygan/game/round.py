@@ -89,8 +89,9 @@ def _play_move(state: GameState, move: Move, play: Play) -> dict[str, Tensor | f
 
 def _let_learn(state: GameState, names: tuple[str, ...]) -> None:
     """Only these players get gradients: the others' backward work is saved."""
-    for name, player in state.players.items():
-        player.requires_grad_(name in names)
+    for name, parameters in state.parameters.items():
+        for parameter in parameters:
+            parameter.requires_grad_(name in names)
 
 
 def _add_gradient(state: GameState, goal: Goal, play: Play) -> None:
@@ -109,7 +110,7 @@ def _total(terms: Terms) -> Tensor:
 
 def _step(state: GameState, name: str, measured: bool) -> dict[str, Tensor | float]:
     """Clip or normalise the player's gradient as the controls say, then step; report its norm where it is measured."""
-    parameters = [p for p in state.players[name].parameters() if p.grad is not None]
+    parameters = [p for p in state.parameters[name] if p.grad is not None]
     limit = state.controls[f"clip.{name}"]
     normalise = name in state.setting.normalise
     signals: dict[str, Tensor | float] = {}

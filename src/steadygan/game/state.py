@@ -67,6 +67,8 @@ class GameState:
     images_seen: int = 0
     rounds: int = 0
     attempt: int = 0
+    parameters: dict[str, list[nn.Parameter]] = field(default_factory=dict, init=False, repr=False)
+    """Every player's parameters, listed once a round: walking a network's modules costs as much as a small layer."""
 
     @property
     def device(self) -> torch.device:
@@ -80,6 +82,7 @@ class GameState:
         """Set the clock for controls and randomness: a round depends on where it stands, not on what came before."""
         self.controls.at(self.images_seen)
         reseed(self.setting.seed, self.setting.rank, self.attempt, self.images_seen)
+        self.parameters = {name: list(player.parameters()) for name, player in self.players.items()}
         for name, optimizer in self.optimizers.items():
             rate = self.controls[f"learning_rate.{name}"]
             for group in optimizer.param_groups:
