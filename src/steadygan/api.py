@@ -14,16 +14,15 @@ from torch import Tensor
 from steadygan import recipes
 from steadygan.config import DataConfig, RunConfig
 from steadygan.data.dataset import DataSet, write_quarantine
-from steadygan.data.sources import open_data
+from steadygan.data.sources import SOURCES, open_data
 from steadygan.errors import SteadyganError
 from steadygan.game import checkpoint
 from steadygan.networks import build_generator
 from steadygan.recipes.facts import DataFacts
 from steadygan.report.jsonl import read_jsonl
-from steadygan.runtime import devices, memory
+from steadygan.runtime import devices
 from steadygan.runtime.folder import RunFolder
-from steadygan.session import planning, settings
-from steadygan.session.checking import check_early
+from steadygan.session import checking, memory, planning, settings
 from steadygan.session.running import Run, open_run
 from steadygan.session.watching import Watcher
 from steadygan.session.wiring import CHUNK, draw_samples, prepare
@@ -56,24 +55,44 @@ def plan(
     Raises:
         SteadyganError: for data, names or values that cannot be used.
     """
-    if minutes is not None and not 0 < minutes < 1e5:
-        raise SteadyganError(f"--minutes {minutes:g} is not a usable time", "give a number above 0")
-    given = [*set, *([f"images={images}"] if images is not None else []), f"seed={seed}"]
-    source = settings.data_config(DataConfig(source=data, image_size=image_size), set)
-    check_early(recipe, source, given)
+    given = [*([f"images={images}"] if images is not None else []), f"seed={seed}", *set]
+    _check_minutes(minutes, given)
+    source = settings.data_config(DataConfig(source=_placed(data), image_size=image_size), set)
+    _check_early(recipe, source, given)
     opened = open_data(source, progress=progress)
     facts = DataFacts(opened.name, len(opened.train), opened.shape, opened.classes, source)
     config = prepare(settings.apply(recipes.build(recipe, facts), given), opened)
     trials: list[planning.Trial] = []
-    if minutes is not None and images is None:
-        if not 0 < minutes < 1e5:
-            raise SteadyganError(f"--minutes {minutes:g} is not a usable time", "give a number above 0")
+    if minutes is not None:
         free = {name for name in ("capacity", "batch") if not any(name in text.partition("=")[0] for text in given)}
         if any(player.network.hidden for player in config.players.values()):
             free.discard("capacity")
-        config = planning.choose_threads(config, opened)
-        config, trials = planning.fit_to_minutes(config, opened, minutes, free)
+        with memory.advice(config):
+            config = planning.choose_threads(config, opened)
+            config, trials = planning.fit_to_minutes(config, opened, minutes, free)
     return Plan(planning.settle(config), opened, trials)
+
+
+def _placed(data: str) -> str:
+    """A path in full, so that the run can be resumed from another folder; other names as they are."""
+    path = Path(data).expanduser()
+    return str(path.resolve()) if data not in SOURCES and path.exists() else data
+
+
+def _check_early(recipe: str, source: DataConfig, given: Sequence[str]) -> None:
+    """Raise SteadyganError for what cannot be right whatever the data turn out to be."""
+    height, width = source.image_size or (32, 32)
+    facts = DataFacts(source.source, 10_000, (source.channels or 3, height, width), 10, source)
+    checking.check(settings.apply(recipes.build(recipe, facts), given))
+
+
+def _check_minutes(minutes: float | None, given: Sequence[str]) -> None:
+    if minutes is None:
+        return
+    if not 0 < minutes < 1e5:
+        raise SteadyganError(f"{minutes:g} minutes are not a usable time", "give a number above 0")
+    if any(settings.pair(text)[0] == "images" for text in given):
+        raise SteadyganError("minutes and images were both given", "give one of them")
 
 
 def check_out(path: Path) -> None:
@@ -130,7 +149,11 @@ def train(
 def resume(run: str | Path, *, watcher: Watcher | None = None, progress: Progress | None = None) -> Trained:
     """Go on with a run from its newest good checkpoint to its end, in the same bits as if it had never stopped."""
     folder, config = open_run(Path(run))
-    data = open_data(config.data, progress=progress)
+    try:
+        data = open_data(config.data, progress=progress)
+    except SteadyganError as error:
+        remedy = f"{error.remedy}; or set data.source in {folder.config} to where the data are now"
+        raise SteadyganError(error.what, remedy, code=error.code) from None
     with memory.advice(config):
         Run(folder, config, data, watcher).conduct()
     return load(run)

@@ -46,10 +46,11 @@ def _image(shape: tuple[int, int, int]) -> str:
 
 
 def _duration(planned: api.Plan) -> str:
-    capacity = planned.config.players["generator"].network.capacity
+    config = planned.config
+    capacity = config.players["generator"].network.capacity
     for trial in planned.trials:
-        if trial.capacity == capacity:
-            return f", about {clock(planned.config.images / trial.pace)} at {trial.pace:,.0f} images/s"
+        if (trial.capacity, trial.config.batch) == (capacity, config.batch):
+            return f", about {clock(config.images / trial.pace)} at {trial.pace:,.0f} images/s"
     return ""
 
 

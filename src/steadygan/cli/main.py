@@ -56,7 +56,7 @@ def train(
     """
     from steadygan.cli import commands
 
-    given = (*set, f"threads={threads}") if threads else set
+    given = (f"threads={threads}", *set) if threads else set
     commands.train(data, recipe, minutes, images, image_size, seed, out, given)
 
 

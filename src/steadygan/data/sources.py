@@ -111,7 +111,8 @@ def _resolve(config: DataConfig, root: Path, progress: Progress | None) -> Sourc
         return _from_arrays(config, f"the set {name!r}", _call(name, config))
     if any(mark in name for mark in "/\\~") or path.suffix:
         raise SteadyganError(f"data source {name!r} does not exist", "check the path")
-    raise unknown("data source", name, SOURCES)
+    error = unknown("data source", name, SOURCES)
+    raise SteadyganError(f"{error.what}: no file or folder is called so", error.remedy)
 
 
 def _from_file(config: DataConfig, path: Path) -> Source:

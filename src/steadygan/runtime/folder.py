@@ -81,6 +81,8 @@ class RunFolder:
 
     def read_config(self) -> str:
         """The text of ``config.json``. Raises SteadyganError where the folder is no run."""
+        if self.path.is_file():
+            raise SteadyganError(f"{self.path} is a file", "give the folder that `steadygan train` printed")
         if not self.path.exists():
             raise SteadyganError(f"no run at {self.path}", "give the folder that `steadygan train` printed")
         try:

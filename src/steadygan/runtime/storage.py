@@ -88,6 +88,8 @@ def reason(error: Exception) -> str:
         return f"{type(error).__name__}: {error}"
     if error.errno == errno.ENOSPC:
         return "the disk is full"
+    if error.errno == errno.EEXIST:
+        return "a file of that name is in the way"
     return (error.strerror or str(error)).lower()
 
 

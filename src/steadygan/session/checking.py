@@ -1,39 +1,33 @@
-"""What can be said about settings before the data are opened: a slip of the pen costs seconds, not minutes."""
+"""What can be said about settings before anything is opened or built: a slip of the pen costs seconds, not minutes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from steadygan import recipes
-from steadygan.config import DataConfig, RunConfig
+from steadygan.config import RunConfig
 from steadygan.data.augmentation import resolve
-from steadygan.errors import unknown
+from steadygan.errors import SteadyganError, unknown
 from steadygan.game.optimizers import OPTIMIZERS
 from steadygan.networks import ACTIVATIONS, DISCRIMINATORS, GENERATORS, INITIALISATIONS, NORMALISATIONS
 from steadygan.networks.sizes import stage_sizes
-from steadygan.objectives.adversarial import ADVERSARIAL_LOSSES
+from steadygan.objectives.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss
 from steadygan.objectives.penalties import PENALTIES
 from steadygan.objectives.weights import WEIGHT_PENALTIES
-from steadygan.recipes.facts import DataFacts
 from steadygan.runtime import devices
-from steadygan.session import settings
+from steadygan.session.wiring import lookup
+
+LARGEST_RATE = 10.0
+"""No learning rate above this has ever trained anything."""
 
 
-def check_early(recipe: str, data: DataConfig, given: Iterable[str]) -> None:
-    """Raise SteadyganError for a recipe, key, value or name that cannot be right whatever the data turn out to be."""
-    height, width = data.image_size or (32, 32)
-    facts = DataFacts(data.source, 10_000, (data.channels or 3, height, width), 10, data)
-    config = settings.apply(recipes.build(recipe, facts), tuple(given))
-    check_names(config)
-    networks = [player.network.name for player in config.players.values()]
-    if data.image_size and all(name in GENERATORS for name in networks):
-        stage_sizes(height, width)
+def check(config: RunConfig) -> None:
+    """Raise SteadyganError for a name in no table, naming the nearest, and for rates and sizes that cannot be used.
 
-
-def check_names(config: RunConfig) -> None:
-    """Raise SteadyganError for a name in no table, naming the nearest; ``module:function`` is looked up later."""
+    What ``module:function`` points to is looked at when it is built.
+    """
     devices.choose_device(config.device)
-    _known("loss", [config.loss], ADVERSARIAL_LOSSES)
+    if not isinstance(lookup("loss", config.loss, ADVERSARIAL_LOSSES), AdversarialLoss):
+        raise SteadyganError(f"{config.loss!r} is not an AdversarialLoss", "see the page on objectives")
     _known("penalty", config.penalties, PENALTIES)
     resolve(config.augmentation.policy)
     for role, player in config.players.items():
@@ -43,7 +37,14 @@ def check_names(config: RunConfig) -> None:
         _known("normalisation", [network.normalisation], NORMALISATIONS)
         _known("initialisation", [network.initialisation], INITIALISATIONS)
         _known("optimizer", [player.optimizer.name], OPTIMIZERS)
+        if not 0 <= player.optimizer.learning_rate.value <= LARGEST_RATE:
+            rate = f"{role}.optimizer.learning_rate is {player.optimizer.learning_rate.value:g}"
+            raise SteadyganError(rate, f"choose a value from 0 to {LARGEST_RATE:g}, usual is 0.0002")
         _known("weight penalty", player.weight_penalties, WEIGHT_PENALTIES)
+
+    networks = [player.network.name for player in config.players.values()]
+    if config.data.image_size and all(name in GENERATORS for name in networks):
+        stage_sizes(*config.data.image_size)
 
 
 def _known(kind: str, names: Iterable[str | None], table: Mapping[str, object]) -> None:

@@ -16,8 +16,8 @@ from steadygan.runtime import devices, storage
 from steadygan.runtime.folder import RunFolder
 from steadygan.session.settings import flat
 
-FREE = ("keep", "milestones", "tensorboard", "why", "data.folder", "data.download")
-"""Settings that do not touch the trajectory and may be changed between two sittings."""
+FREE = ("keep", "milestones", "tensorboard", "why", "data.source", "data.folder", "data.download")
+"""Settings that do not touch the trajectory and may be changed between two sittings; the data's content is compared."""
 
 
 def differences(then: Any, config: RunConfig, data_then: str, data_now: str) -> list[str]:

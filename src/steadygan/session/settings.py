@@ -10,8 +10,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from steadygan.config import FORMAT, DataConfig, RunConfig
+from steadygan.config import FORMAT, DataConfig, RunConfig, Settings
 from steadygan.errors import SteadyganError, nearest, unknown
+
+SETTLED = {
+    "format": "it belongs to this version",
+    "recipe": "name it with --recipe",
+    "why": "the recipe says it",
+    "shape": "set data.image_size or data.channels",
+    "classes": "the data decide",
+    "data.source": "give the data first, as in `steadygan train DATA`",
+    "players": "set one of their keys, e.g. generator.network.capacity=48",
+    "data": "set one of its keys, e.g. data.fit=pad",
+}
+"""Keys that ``--set`` cannot reach, and what to do instead."""
 
 
 def apply(config: RunConfig, settings: Sequence[str]) -> RunConfig:
@@ -35,6 +47,8 @@ def pair(text: str) -> tuple[str, Any]:
     key, separator, value = (part.strip() for part in text.partition("="))
     if not separator or not key:
         raise SteadyganError(f"--set {text!r} is not key=value", "write e.g. --set batch=64")
+    if key in SETTLED:
+        raise SteadyganError(f"{key!r} cannot be set", SETTLED[key])
     sides = value.lower().split("x")
     if key.endswith("image_size") and all(side.isdecimal() for side in sides) and len(sides) <= 2:
         # said width first, as everywhere on the command line, but kept height first
@@ -102,9 +116,12 @@ def _open(parts: list[str]) -> bool:
 
 def _no_key(key: str, tree: dict[str, Any]) -> SteadyganError:
     known = sorted(_keys(tree))
-    if key.split(".")[0] in tree["players"]:
+    if not key.startswith("players."):
         known = [name.removeprefix("players.") for name in known]
-    near = nearest(key, known) or next((name for name in known if name.split(".")[-1] == key.split(".")[-1]), None)
+    last = key.split(".")[-1]
+    near = nearest(key, known)
+    if near is None and (part := nearest(last, {name.split(".")[-1] for name in known})):
+        near = next(name for name in known if name.split(".")[-1] == part)
     remedy = f"did you mean {near!r}?" if near else "see `steadygan recipes NAME`"
     return SteadyganError(f"unknown setting {key!r}", remedy)
 
@@ -131,26 +148,31 @@ def check(tree: Any, where: str = "") -> RunConfig:
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        raise _first(error, f"{where}: " if where else "") from None
+        raise _first(error, where=f"{where}: " if where else "") from None
 
 
-def _first(error: ValidationError, prefix: str) -> SteadyganError:
+def _first(error: ValidationError, group: str = "", where: str = "") -> SteadyganError:
     """The first of pydantic's findings as one line."""
     first = error.errors()[0]
-    key = prefix + ".".join(str(part) for part in first["loc"])
-    given = first.get("input")
-    if first["type"] == "extra_forbidden":
-        return SteadyganError(f"unknown setting {key!r}", "see `steadygan recipes NAME` for those that there are")
-    if first["type"] == "missing":
+    fault = _fault(first, group + ".".join(str(part) for part in first["loc"]))
+    return SteadyganError(f"{where}{fault.what}", fault.remedy)
+
+
+def _fault(first: Mapping[str, Any], key: str) -> SteadyganError:
+    kind, given = first["type"], first.get("input")
+    if kind == "extra_forbidden":
+        fields = {name for model in Settings.__subclasses__() for name in model.model_fields}
+        near = nearest(key.split(".")[-1], fields)
+        return SteadyganError(f"unknown setting {key!r}", f"did you mean {near!r}?" if near else "remove it")
+    if kind == "missing":
         return SteadyganError(f"{key} is missing", "give it a value")
-    if first["type"] == "literal_error":
+    if kind == "literal_error":
         return unknown(key, str(given), re.findall(r"'([^']*)'", first["ctx"]["expected"]))
-    if first["type"] == "value_error":
-        return SteadyganError(f"{prefix}{first['msg'].removeprefix('Value error, ')}", "change one of the two")
-    value = (
-        f" is {shown(given)}" if isinstance(given, (str, int, float, type(None))) else " has a value of another kind"
-    )
-    return SteadyganError(f"{key}{value}", _wanted(first["type"], first["msg"], first.get("ctx", {})))
+    if kind == "value_error":
+        return SteadyganError(first["msg"].removeprefix("Value error, "), "change one of the two")
+    plain = isinstance(given, (str, int, float, type(None)))
+    value = f"is {shown(given)}" if plain else "has a value of another kind"
+    return SteadyganError(f"{key} {value}", _wanted(kind, first["msg"], first.get("ctx", {})))
 
 
 def _wanted(kind: str, message: str, bounds: Mapping[str, Any]) -> str:
@@ -159,15 +181,25 @@ def _wanted(kind: str, message: str, bounds: Mapping[str, Any]) -> str:
     for name, word in words.items():
         if name in bounds:
             return f"it must be {word} {bounds[name]}"
-    kinds = {
-        "int": "a whole number",
-        "float": "a number",
-        "bool": "true or false",
-        "string": "a word",
-        "finite": "finite",
-    }
-    wanted = next((words for name, words in kinds.items() if kind.startswith(name)), None)
+    wanted = next((wanted for name, wanted in _KINDS.items() if kind.startswith(name)), None)
+    if kind == "model_type" and bounds.get("class_name") == "ScheduleConfig":
+        wanted = 'a number, or a schedule as {"kind": "linear", "value": 1, "end": 0}'
+    if kind == "model_type" and bounds.get("class_name") == "PenaltyConfig":
+        wanted = "a group of settings; to change its weight, put .weight behind the name"
     return f"it must be {wanted}" if wanted else message[0].lower() + message[1:]
+
+
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "a word",
+    "finite": "finite",
+    "tuple": 'a list, as ["a", "b"] or [1, 2]; a size is written as 92x112',
+    "dict": "a group of settings, each by its own key",
+    "model_type": "a group of settings, each by its own key",
+}
+"""What a value must be, by the beginning of pydantic's name for its absence."""
 
 
 def parse_config(text: str, path: Path) -> RunConfig:
@@ -176,6 +208,8 @@ def parse_config(text: str, path: Path) -> RunConfig:
         tree = json.loads(text)
     except ValueError as error:
         raise SteadyganError(f"{path} is damaged ({error})", "restore it from a copy") from None
-    if isinstance(tree, dict) and isinstance(tree.get("format"), int) and tree["format"] > FORMAT:
+    if not isinstance(tree, dict):
+        raise SteadyganError(f"{path} is damaged (it is no table of settings)", "restore it from a copy")
+    if isinstance(tree.get("format"), int) and tree["format"] > FORMAT:
         raise SteadyganError(f"{path} was written by a later steadygan", "upgrade steadygan")
     return check(tree, str(path))
