@@ -1,14 +1,14 @@
 """The Dirac-GAN of Mescheder, Geiger and Nowozin 2018: published figures, and the recursion written by hand.
 
-Theirs is the game max over psi, min over theta of f(psi theta) + f(0) with f(t) = -log(1 + exp(-t)): their discriminator
-is high on *fakes*. Here it is high on reals, so their psi is our -psi and their start (1, 1) is our (theta, psi) =
-(1, -1). In the alternating game the generator moves first. What the names stand for, with h the step:
+Theirs is the game max over psi, min over theta of f(psi theta) + f(0) with f(t) = -log(1 + exp(-t)): their
+discriminator is high on *fakes*. Here it is high on reals, so their psi is our -psi and their start (1, 1) is our
+(theta, psi) = (1, -1). In the alternating game the generator moves first. What the names stand for, with h the step:
 
 - WGAN-GP(.7): f(t) = t and the penalty (.7 / 2) (|psi| - 1)^2, which is our ``gradient`` with weight .35.
 - R1(gamma): gamma / 2 psi^2, which is our ``r1`` with weight gamma.
-- instance noise .7: reals and fakes blurred by N(0, .7^2). The published .019 and .012 cannot be had to their digits: the
-  expectation was drawn, and what is left after 500 steps is the noise of those draws. With the expectation in closed
-  form the game ends at 5.7e-5 and 4.0e-6. The test follows the very draws, and checks the level that they leave.
+- instance noise .7: reals and fakes blurred by N(0, .7^2). The published .019 and .012 cannot be had to their digits:
+  the expectation was drawn, and what is left after 500 steps is the noise of those draws. With the expectation in
+  closed form the game ends at 5.7e-5 and 4.0e-6. The test follows the very draws, and checks the level that they leave.
 """
 
 from __future__ import annotations
@@ -103,8 +103,9 @@ def test_published_figures_and_the_recursion_by_hand(case: str, simultaneous: bo
     loss, penalty, weight, *published = CASES[case]
     term = None if penalty is None else PENALTIES[penalty]
     moves = ordered(dirac_moves(ADVERSARIAL_LOSSES[loss], term, simultaneous=simultaneous))
-    pairs = zip(engine(assemble, moves, weight), by_hand(loss, penalty, weight, simultaneous), range(ROUNDS))
-    for (theta, psi), (hand_theta, hand_psi), _ in pairs:
+    hand, played = by_hand(loss, penalty, weight, simultaneous), engine(assemble, moves, weight)
+    for _ in range(ROUNDS):
+        (theta, psi), (hand_theta, hand_psi) = next(played), next(hand)
         assert theta == pytest.approx(hand_theta, rel=1e-12, abs=1e-12)
         assert psi == pytest.approx(hand_psi, rel=1e-12, abs=1e-12)
     figure = published[0 if simultaneous else 1]
@@ -164,10 +165,10 @@ def test_instance_noise(simultaneous: bool, assemble: Any) -> None:
     moves = dirac_moves(ADVERSARIAL_LOSSES["minimax"], simultaneous=simultaneous, noise=0.7)
     moves = moves if simultaneous else ordered(moves)
     for seed in range(2):
-        for played, hand, _ in zip(
-            engine(assemble, moves, batch=batch, seed=seed), noisy_by_hand(simultaneous, batch, seed), range(ROUNDS)
-        ):
-            assert played == pytest.approx(hand, rel=1e-11, abs=1e-12)
+        rounds, recursion = engine(assemble, moves, batch=batch, seed=seed), noisy_by_hand(simultaneous, batch, seed)
+        for _ in range(ROUNDS):
+            played = next(rounds)
+            assert played == pytest.approx(next(recursion), rel=1e-11, abs=1e-12)
         finals.append(math.hypot(*played))
     level = math.sqrt(sum(final**2 for final in finals) / len(finals))
     assert 0.006 < level < 0.04, "a thousand draws a step leave this much, which is where .019 and .012 come from"
