@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,15 +21,19 @@ from steadygan.errors import SteadyganError
 from steadygan.game import checkpoint
 from steadygan.networks import build_generator
 from steadygan.recipes.facts import DataFacts
+from steadygan.report import tensorboard
 from steadygan.report.jsonl import read_jsonl
 from steadygan.runtime import devices
 from steadygan.runtime.folder import RunFolder
 from steadygan.session import checking, memory, planning, settings
 from steadygan.session.running import Run, open_run
-from steadygan.session.watching import Watcher
+from steadygan.session.watching import Several, Watcher
 from steadygan.session.wiring import CHUNK, draw_samples, prepare
 
 Progress = Callable[[str, int, int], None]
+
+RUNS = Path("runs")
+"""Where runs go that were given no other place."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +109,25 @@ def check_out(path: Path) -> None:
 def start(planned: Plan, out: str | Path | None = None, watcher: Watcher | None = None) -> Trained:
     """Create the run folder of a plan and train to the end."""
     path = Path(out) if out is not None else fresh_path(planned.config)
-    folder = RunFolder(path)
+    folder, config = RunFolder(path), planned.config
     folder.check_free()
-    with memory.advice(planned.config):
+    with memory.advice(config), _watched(path, config, watcher) as onlooker:
         # wired before the folder is made: settings that cannot be wired leave nothing behind
-        run = Run(folder, planned.config, planned.data, watcher)
-        folder.create(planned.config.model_dump_json(indent=1))
+        run = Run(folder, config, planned.data, onlooker)
+        folder.create(config.model_dump_json(indent=1))
         write_quarantine(path / "quarantine.csv", planned.data.quarantine)
         run.conduct()
     return load(path)
+
+
+@contextlib.contextmanager
+def _watched(path: Path, config: RunConfig, watcher: Watcher | None) -> Iterator[Watcher | None]:
+    """The watcher, joined by the writer of event files where the config asks for them."""
+    if not config.tensorboard:
+        yield watcher
+        return
+    with tensorboard.Events(path) as events:
+        yield Several(events, watcher) if watcher else events
 
 
 def train(
@@ -154,15 +170,17 @@ def resume(run: str | Path, *, watcher: Watcher | None = None, progress: Progres
     except SteadyganError as error:
         remedy = f"{error.remedy}; or set data.source in {folder.config} to where the data are now"
         raise SteadyganError(error.what, remedy, code=error.code) from None
-    with memory.advice(config):
-        Run(folder, config, data, watcher).conduct()
+    with memory.advice(config), _watched(folder.path, config, watcher) as onlooker:
+        Run(folder, config, data, onlooker).conduct()
     return load(run)
 
 
 def fresh_path(config: RunConfig) -> Path:
     """A new name under ``runs/`` for a run of this config."""
     name = Path(config.data.source).stem or "data"
-    return Path("runs") / f"{config.recipe}-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    first = RUNS / f"{config.recipe}-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    later = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([first], later) if not path.exists())
 
 
 class Trained:

@@ -40,8 +40,7 @@ def train(
     given: Sequence[str],
 ) -> None:
     """Plan, show the plan, train, and say where everything is."""
-    if out is not None:
-        api.check_out(out)
+    api.check_out(out or api.RUNS / "new")
     if minutes is not None and images is not None:
         raise SteadyganError("--minutes and --images were both given", "give one of them")
     size = parse_size(image_size)

@@ -62,7 +62,7 @@ def made(trained: api.Trained) -> dict[str, str]:
         "evolution": path / "evolution.webp",
         "curves": path / "curves.png",
         "records": path / "records.jsonl",
-        "events": path / "tensorboard",
+        "tensorboard": path / "tensorboard",
         "settings": path / "config.json",
         "weights": path / "checkpoints",
     }

@@ -49,3 +49,35 @@ class Silent:
 
     def end(self, images_seen: int) -> None:
         """Ignore the end."""
+
+
+class Several:
+    """Tells everything to each of several watchers, in order."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self.watchers = watchers
+
+    def begin(self, config: RunConfig, images_seen: int) -> None:
+        """Pass the start on."""
+        for watcher in self.watchers:
+            watcher.begin(config, images_seen)
+
+    def record(self, line: Mapping[str, Any], pace: Pace, health: str) -> None:
+        """Pass a record on."""
+        for watcher in self.watchers:
+            watcher.record(line, pace, health)
+
+    def event(self, text: str) -> None:
+        """Pass an event on."""
+        for watcher in self.watchers:
+            watcher.event(text)
+
+    def picture(self, path: Path, images_seen: int) -> None:
+        """Pass a picture on."""
+        for watcher in self.watchers:
+            watcher.picture(path, images_seen)
+
+    def end(self, images_seen: int) -> None:
+        """Pass the end on."""
+        for watcher in self.watchers:
+            watcher.end(images_seen)
