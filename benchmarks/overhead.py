@@ -92,7 +92,6 @@ class Bare:
         self.config, self.images = config, np.asarray(data.images)
         self.generator, self.discriminator = players["generator"], players["discriminator"]
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self.penalised = bool(config.penalties)
         self.gamma = {name: penalty.weight.value for name, penalty in config.penalties.items()}
         self.layout = torch.channels_last
         self.adams = {name: self._adam(name, player) for name, player in players.items()}
@@ -124,15 +123,17 @@ class Bare:
         self._follow()
 
     def _teach_discriminator(self, real: Tensor, fake: Tensor) -> None:
-        if self.penalised:
-            real, fake = real.detach().requires_grad_(True), fake.requires_grad_(True)
-        real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
-        loss = self._discriminator_loss(real_logits, fake_logits)
-        if self.penalised:
-            for images, logits, gamma in ((real, real_logits, self.gamma["r1"]), (fake, fake_logits, self.gamma["r2"])):
-                slope = torch.autograd.grad(logits.sum(), images, create_graph=True)[0]
-                loss = loss + gamma / 2 * slope.square().sum((1, 2, 3)).mean()
-        self._step("discriminator", loss)
+        (real_logits, r1), (fake_logits, r2) = self._judged(real, "r1"), self._judged(fake, "r2")
+        self._step("discriminator", self._discriminator_loss(real_logits, fake_logits) + r1 + r2)
+
+    def _judged(self, images: Tensor, name: str) -> tuple[Tensor, Tensor | float]:
+        """Logits, and the penalty on their slope where the recipe has it."""
+        if name not in self.gamma:
+            return self.discriminator(images), 0.0
+        images = images.detach().requires_grad_(True)
+        logits = self.discriminator(images)
+        slope = torch.autograd.grad(logits.sum(), images, create_graph=True)[0]
+        return logits, self.gamma[name] / 2 * slope.square().sum((1, 2, 3)).mean()
 
     def _teach_generator(self, real: Tensor, fake: Tensor) -> None:
         fake_logits = self.discriminator(fake)
