@@ -22,7 +22,7 @@ from steadygan.runtime.folder import RunFolder
 from steadygan.session import planning, settings
 from steadygan.session.running import Run, open_run
 from steadygan.session.watching import Silent
-from steadygan.session.wiring import prepare
+from steadygan.session.wiring import Wired, prepare, wire
 
 TINY = (
     "batch=8", "images=96", "threads=1", "sample_count=4", "record_every=8", "sample_every=48", "checkpoint_every=16",
@@ -118,6 +118,12 @@ def digits(_own_cache: Iterator[None]) -> DataSet:
 @pytest.fixture
 def lab(digits: DataSet) -> Lab:
     return Lab(digits)
+
+
+@pytest.fixture(scope="session")
+def sampler(digits: DataSet) -> Wired:
+    """A wired ``dcgan`` that is only sampled."""
+    return wire(Lab(digits).config("dcgan"), digits)
 
 
 @pytest.fixture(scope="session")
