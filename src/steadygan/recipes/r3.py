@@ -5,18 +5,19 @@ Paper: Huang et al. 2024, "The GAN is dead; long live the GAN!" (R3GAN).
 
 from __future__ import annotations
 
-from steadygan.config import LatentConfig, PenaltyConfig, RunConfig
+from steadygan.config import LatentConfig, PenaltyConfig, RunConfig, constant
 from steadygan.recipes.facts import DataFacts
 from steadygan.recipes.parts import player, run, scarce
 
 
 def r3(facts: DataFacts) -> RunConfig:
     """Relativistic pairing, R1 and R2 on every round, Adam with beta1 = 0; augmentation where data are scarce."""
+    rate = 1.5e-3 if facts.pixels <= 64 * 64 else 7.5e-4
     players = {
-        "generator": player("r3", 24, rate=3e-4, betas=(0.0, 0.99)),
-        "discriminator": player("r3", 24, rate=3e-4, betas=(0.0, 0.99)),
+        "generator": player("r3", 24, rate=rate, betas=(0.0, 0.99)),
+        "discriminator": player("r3", 24, rate=rate, betas=(0.0, 0.99)),
     }
-    penalties = {"r1": PenaltyConfig(weight=1.0), "r2": PenaltyConfig(weight=1.0)}  # type: ignore[arg-type]
+    penalties = {"r1": PenaltyConfig(weight=constant(0.5)), "r2": PenaltyConfig(weight=constant(0.5))}
     return run(
         "r3",
         facts,
@@ -25,11 +26,11 @@ def r3(facts: DataFacts) -> RunConfig:
         penalties=penalties,
         latent=LatentConfig(size=64),
         augmentation=scarce(facts),
-        images=400_000,
+        images=250_000,
     )
 
 
 def digits(facts: DataFacts) -> RunConfig:
     """The default family for the 1,797 digits of 8x8 pixels: small, and readable within minutes on any machine."""
     config = r3(facts)
-    return config.model_copy(update={"recipe": "digits", "images": 250_000})
+    return config.model_copy(update={"recipe": "digits", "images": 200_000})
