@@ -89,7 +89,7 @@ def only_data(config: DataConfig, settings: Sequence[str]) -> DataConfig:
 
 
 def put(tree: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key in a config's tree."""
+    """Set a dotted key in a config's tree; None takes an entry out of a table of the user's own (penalties)."""
     parts = key.split(".")
     if parts[0] in tree["players"]:
         parts = ["players", *parts]
@@ -104,7 +104,10 @@ def put(tree: dict[str, Any], key: str, value: Any) -> None:
     schedule = isinstance(place, dict) and "warm_up" in place
     if not isinstance(place, dict) or (parts[-1] not in place and not _open(parts[:-1]) and not schedule):
         raise _no_key(key, tree)
-    place[parts[-1]] = value
+    if value is None and _open(parts[:-1]):
+        place.pop(parts[-1], None)
+    else:
+        place[parts[-1]] = value
 
 
 def _open(parts: list[str]) -> bool:
@@ -137,10 +140,16 @@ def _keys(tree: dict[str, Any], path: str = "") -> list[str]:
 
 
 def _value(text: str) -> Any:
-    try:
-        return json.loads(text.lower() if text in ("True", "False") else text)
-    except ValueError:
-        return None if text in ("None", "none") else text
+    """A number (``.1``, ``2e-4``), true, false, none, JSON, or else the words themselves."""
+    words = {"none": None, "true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    for read in (json.loads, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
 
 
 def check(tree: Any, where: str = "") -> RunConfig:
