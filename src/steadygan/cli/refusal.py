@@ -82,16 +82,10 @@ def _miscounted(name: str, command: Callable[..., None], given: int) -> Steadyga
     """The error for too few or too many words beside the options."""
     takes = [one for one in inspect.signature(command).parameters.values() if one.kind is one.POSITIONAL_ONLY]
     if given > len(takes):
-        return SteadyganError(
-            f"steadygan {name} takes {len(takes)} name", f"{given} were given; quote a path with spaces"
-        )
+        return SteadyganError(f"{name} takes one name, not {given}", "quote a path that has spaces")
     missing = [one.name for one in takes[given:] if one.default is one.empty]
     words = {"data": "data", "run": "a run's folder", "what": "a run or data"}
-    return (
-        SteadyganError(f"steadygan {name} needs {words[missing[0]]}", f"see steadygan {name} --help")
-        if missing
-        else None
-    )
+    return SteadyganError(f"{name} needs {words[missing[0]]}", f"see steadygan {name} --help") if missing else None
 
 
 def _own_words(said: str, name: str) -> SteadyganError:

@@ -1,0 +1,122 @@
+"""What is typed wrongly is answered in one line; help is quick and complete."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steadygan.cli.main import COMMANDS
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("", "no command: choose one of train, resume, sample, info, recipes, or see steadygan --help"),
+        ("tran", "unknown command 'tran': did you mean 'train'?"),
+        ("xyzzy", "unknown command 'xyzzy': choose one of info, recipes, resume, sample, train"),
+        ("--bogus", "unknown option --bogus: a command comes first, see steadygan --help"),
+        ("train", "train needs data: see steadygan train --help"),
+        ("resume", "resume needs a run's folder: see steadygan resume --help"),
+        ("sample --count 3", "sample needs a run's folder: see steadygan sample --help"),
+        ("info", "info needs a run or data: see steadygan info --help"),
+        ("train my images", "train takes one name, not 2: quote a path that has spaces"),
+        ("train digits --recip mlp", "unknown option --recip: did you mean --recipe?"),
+        ("train digits --recip=mlp", "unknown option --recip: did you mean --recipe?"),
+        ("train digits --zzzzz", "unknown option --zzzzz: see steadygan train --help"),
+        ("train digits -x", "unknown option -x: see steadygan train --help"),
+        ("train digits --images", "--images needs a value: see steadygan train --help"),
+        ("train digits --images --seed 1", "--images needs a value: see steadygan train --help"),
+        ("train digits --images many", "--images 'many' is not a whole number: see steadygan train --help"),
+        ("train digits --images 1.5", "--images '1.5' is not a whole number: see steadygan train --help"),
+        ("train digits --minutes five", "--minutes 'five' is not a number: see steadygan train --help"),
+        ("train digits --seed=x", "--seed 'x' is not a whole number: see steadygan train --help"),
+        ("sample run --grid=yes", "--grid takes no value: write --grid alone"),
+        ("sample run --no-grid", "unknown option --no-grid: did you mean --grid?"),
+        ("sample run --grid --folder", "--grid and --folder were both given: give one of them"),
+        ("sample run --npz --folder", "--folder and --npz were both given: give one of them"),
+        ("train digits --minutes 1 --images 100", "--minutes and --images were both given: give one of them"),
+    ],
+)
+def test_a_line_that_is_not_understood_is_answered_in_one(call: Any, words: str, answer: str) -> None:
+    said = call(*words.split())
+    assert (said.status, said.fault(), said.out) == (2, answer, "")
+
+
+def test_underscores_and_hyphens_are_the_same_and_numbers_may_be_grouped(call: Any, small: tuple[str, ...]) -> None:
+    assert (
+        "10 x 9 pixels" in call("train", "digits", "--image_size=10x9", *small, "--images=1_6", "--out", "run").fine()
+    )
+
+
+def test_a_fault_that_nobody_thought_of_is_told_in_the_parsers_words() -> None:
+    from steadygan.cli.refusal import refusal
+
+    said = "╭─ Odd ─────╮\n│ Cannot be   │\n│ parsed     │\n╰────────╯"
+    assert str(refusal(["info", "x"], COMMANDS, said)) == "Odd Cannot be parsed: see steadygan info --help"
+    assert str(refusal(["info", "x"], COMMANDS)) == "the command line was not understood: see steadygan info --help"
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_names_every_flag_and_has_no_traces_of_python(call: Any, command: str) -> None:
+    import inspect
+
+    text = call(*([command] if command else []), "--help").fine()
+    assert not any(trace in text for trace in ("None", "STR", "PATH}", "False", "INT ", "usage: pytest"))
+    for name, one in inspect.signature(COMMANDS[command]).parameters.items() if command else ():
+        if one.kind is one.KEYWORD_ONLY:
+            assert f"--{name.replace('_', '-')}" in text
+
+
+def test_version(call: Any) -> None:
+    from steadygan import __version__
+
+    assert call("--version").fine() == f"steadygan {__version__}\n"
+
+
+QUICK = """
+import sys, time
+begun = time.perf_counter()
+sys.argv = ["steadygan", *sys.argv[1:]]
+from steadygan.cli.main import main
+try:
+    main()
+except SystemExit:
+    pass
+heavy = [name for name in ("torch", "numpy", "sklearn", "PIL", "pydantic", "safetensors") if name in sys.modules]
+print("heavy:", heavy, "seconds:", time.perf_counter() - begun)
+"""
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["train", "digits", "--recip"], ["tran"]])
+def test_help_and_refusals_import_nothing_heavy(words: list[str]) -> None:
+    best = 9.0
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", QUICK, *words], capture_output=True, text=True, check=True)
+        *_, heavy, _, seconds = done.stdout.split()
+        assert "heavy: []" in done.stdout
+        best = min(best, float(seconds))
+    assert best < 0.3
+
+
+def test_a_reader_that_leaves_is_no_fault() -> None:
+    """As ``steadygan recipes r3 | head -1``."""
+    command = [sys.executable, "-m", "steadygan", "recipes", "r3"]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert done.stderr == ""
+    assert done.returncode != 0
+
+
+def test_as_a_true_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "steadygan", "train", str(tmp_path / "nowhere")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"steadygan: data source '{tmp_path / 'nowhere'}' does not exist: check the path\n"
+    assert not any(tmp_path.iterdir())
