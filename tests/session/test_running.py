@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 import torch
 
-from steadygan.errors import SteadyganError
+from steadygan.errors import SteadyganError, Stopped
 from steadygan.game import checkpoint
+from steadygan.runtime.folder import RunFolder
 from steadygan.session import running
 
 MARKER = "STEADYGAN_TEST_MARKER"
@@ -194,11 +195,11 @@ def test_what_is_kept(given: tuple[str, ...], kept: list[int], lab: Any, tmp_pat
 
 def test_a_milestone_at_a_stop_stays_a_milestone(lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tmp_path / "run"
-    folder = running.RunFolder(run)
+    folder = RunFolder(run)
     folder.create(lab.config("mlp", "milestones=32", "keep=1").model_dump_json())
     one = running.Run(*running.open_run(run), lab.data)
     monkeypatch.setattr(one, "_record", lambda record: setattr(one, "_stop", 15 if record.images_seen == 32 else 0))
-    with pytest.raises(running.Stopped):
+    with pytest.raises(Stopped):
         one.conduct()
     monkeypatch.undo()
     lab.conduct(run)
