@@ -2,7 +2,8 @@
 
     python benchmarks/recipes.py                   # everything that is not done yet
     python benchmarks/recipes.py --only dcgan wgan
-    python benchmarks/recipes.py --quick           # a hundredth of the length, into a temporary folder
+    python benchmarks/recipes.py --quick           # a hundredth of the length, results not kept
+    python benchmarks/recipes.py --table           # write the figures into docs/recipes.md
 
 Each cell is one line in ``benchmarks/results/recipes.json``; runs lie in ``benchmarks/work`` and resume where they
 stopped. Grids go to ``docs/images/recipe-<cell>.png``.
@@ -25,7 +26,9 @@ from steadygan.runtime.storage import write_file
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "recipes.json"
+PAGE = HERE.parent / "docs" / "recipes.md"
 IMAGES = HERE.parent / "docs" / "images"
+MARKS = ("<!-- figures of benchmarks/recipes.py -->", "<!-- end of figures -->")
 
 
 @dataclass(frozen=True)
@@ -82,13 +85,42 @@ def train(name: str, cell: Cell, work: Path, threads: int, images: int) -> dict[
     return row
 
 
+def table(results: dict[str, Any]) -> str:
+    """The figures as Markdown, a grid under them for every cell."""
+    lines = [
+        "| recipe | data | images seen | capacity | top probability | smallest class | distance |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in results.values():
+        judged = [f"{row[key]:.3g}" if key in row else "–" for key in ("top_probability", "smallest_class", "frechet")]
+        cells = [f"`{row['recipe']}`", row["data"], f"{row['images_seen']:,}", str(row["capacity"]), *judged]
+        lines.append(f"| {' | '.join(cells)} |")
+    for name, row in results.items():
+        lines += ["", f"`{row['recipe']}` on {row['data']}, {row['images_seen']:,} images:", ""]
+        lines.append(f"![Samples of the recipe {row['recipe']} on {row['data']}](images/recipe-{name}.png)")
+    return "\n".join(lines)
+
+
+def write_table(results: dict[str, Any]) -> None:
+    """Put the figures between the two marks of the docs page."""
+    text = PAGE.read_text()
+    before, _, rest = text.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    ordered = {name: results[name] for name in CELLS if name in results}
+    write_file(PAGE, f"{before}{MARKS[0]}\n\n{table(ordered)}\n\n{MARKS[1]}{after}")
+
+
 def main() -> None:
     """Run the cells that have no result yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=CELLS, default=list(CELLS))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--table", action="store_true")
     chosen = parser.parse_args()
+    if chosen.table:
+        write_table(json.loads(RESULTS.read_text()))
+        return
     work = HERE / "work" / ("recipes-quick" if chosen.quick else "recipes")
     for name in chosen.only:
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
