@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import judge as independent
+
 import steadygan
 from steadygan.evaluation.frechet import gaussian_statistics
 from steadygan.runtime.storage import write_file
