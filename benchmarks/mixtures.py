@@ -96,7 +96,7 @@ def default_config(rounds: int, batch: int = 256) -> RunConfig:
 
 
 def plain_config(rounds: int, batch: int = 100) -> RunConfig:
-    """The GAN that PacGAN compares with: 4 x 400 ReLU with batch norm against 3 x 200 maxout, Adam 1e-4 (0.8, 0.999)."""
+    """PacGAN's plain GAN: 4 x 400 ReLU with batch norm against 3 x 200 maxout, Adam 1e-4 with (0.8, 0.999)."""
     rates: dict[str, Any] = {"rate": 1e-4, "betas": (0.8, 0.999)}
     generator = player("mlp", 32, hidden=(400,) * 4, activation="relu", normalisation="batch", **rates)
     discriminator = player("mlp", 32, hidden=(200,) * 3, activation="maxout", normalisation="none", **rates)
@@ -165,7 +165,8 @@ def sample(wired: Wired, count: int, seed: int, scale: float) -> Tensor:
     """``count`` points of the averaged generator (of the plain GAN: a copy) in the units of the mixture."""
     source = seeding.generator("judged", seed)
     latent = torch.randn(count, wired.config.latent.size, generator=source)
-    return wired.state.averages["generator"].network(latent).flatten(1) * scale
+    made: Tensor = wired.state.averages["generator"].network(latent)
+    return made.flatten(1) * scale
 
 
 def run_cell(cell: Cell) -> dict[str, Any]:
@@ -257,7 +258,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     def done(cell: Cell) -> bool:
         row = results.get(cell.key, {})
-        return row.get("rounds") == cell.rounds and row.get("changes") == list(cell.changes)
+        return bool(row) and (row["rounds"], row["changes"]) == (cell.rounds, list(cell.changes))
 
     missing = [cell for cell in cells(options) if not done(cell)]
     context = multiprocessing.get_context("spawn")

@@ -51,7 +51,7 @@ PLAYERS = (*RECIPES, "reference")
 LEAST_PROBABILITY, LEAST_CLASS = 0.95, 0.05
 
 
-class TimeUp(Exception):  # noqa: N818 - a clock, not an error
+class TimeUp(Exception):
     """The reference has had its minutes."""
 
 
@@ -61,7 +61,7 @@ def mnist() -> Any:
 
 
 def stand_ins(tick: Callable[[], None]) -> dict[str, types.ModuleType]:
-    """Modules under torchvision's names that hold what a DCGAN script asks of it: MNIST, four transforms, save_image."""
+    """Modules under torchvision's names with what a DCGAN script asks of it: MNIST, four transforms, save_image."""
 
     class Compose:
         def __init__(self, steps: list[Callable[[Any], Any]]) -> None:
@@ -109,7 +109,11 @@ def stand_ins(tick: Callable[[], None]) -> dict[str, types.ModuleType]:
         """Pictures on the way are not needed, and cost the script nothing."""
 
     modules = {name: types.ModuleType(name) for name in ("torchvision", *(f"torchvision.{p}" for p in PARTS))}
-    contents = {"transforms": [Compose, Resize, ToTensor, Normalize], "datasets": [MNIST], "utils": [save_image]}
+    contents: dict[str, list[Any]] = {
+        "transforms": [Compose, Resize, ToTensor, Normalize],
+        "datasets": [MNIST],
+        "utils": [save_image],
+    }
     for part, objects in contents.items():
         module = modules[f"torchvision.{part}"]
         setattr(modules["torchvision"], part, module)
@@ -198,7 +202,7 @@ def judged(samples: Tensor, options: argparse.Namespace, picture: str | None) ->
     """The judge's figures for samples (N, 1, H, W) in [-1, 1], and 64 of them as a picture."""
     if picture:
         save_png(options.pictures / f"quality-{picture}.png", grid(samples[:SHOWN], scale=1))
-    found = judge.figures(judge.load_judge(), samples.split(1000), test_statistics())
+    found = judge.figures(judge.load_judge(), torch.split(samples, 1000), test_statistics())
     good = found["top_probability"] >= LEAST_PROBABILITY and found["smallest_class"] >= LEAST_CLASS
     return found | {"reaches_the_goal": bool(good)}
 
