@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -115,9 +116,22 @@ def start(planned: Plan, out: str | Path | None = None, watcher: Watcher | None 
         # wired before the folder is made: settings that cannot be wired leave nothing behind
         run = Run(folder, config, planned.data, onlooker)
         folder.create(config.model_dump_json(indent=1))
-        write_quarantine(path / "quarantine.csv", planned.data.quarantine)
-        run.conduct()
+        with _nothing_left(folder), memory.advice(config):
+            write_quarantine(path / "quarantine.csv", planned.data.quarantine)
+            run.conduct()
     return load(path)
+
+
+@contextlib.contextmanager
+def _nothing_left(folder: RunFolder) -> Iterator[None]:
+    """Take a new run's folder away again where it failed before its first record, as for want of memory."""
+    try:
+        yield
+    except SteadyganError:
+        records = folder.path / "records.jsonl"
+        if records.is_file() and not records.stat().st_size and not checkpoint.listed(folder.checkpoints):
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
 
 
 @contextlib.contextmanager

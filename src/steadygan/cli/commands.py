@@ -143,7 +143,8 @@ def recipes(name: str | None) -> None:
     about = book.about(name)
     facts = DataFacts("mnist", 57_000, (1, 28, 28), 10, DataConfig(source="mnist"))
     console.print(about, markup=False)
-    console.print("its settings for 57,000 grey images of 28x28 (change any with --set key=value):")
+    console.print("its settings for 57,000 grey images of 28x28, which --set key=value changes:")
     tree = book.RECIPES[name](facts).model_dump(mode="json")
-    for key, value in settings.flat(tree).items():
-        console.print(f"  {key}={settings.shown(value)}", markup=False)
+    for key, value in settings.compact(tree).items():
+        if key not in settings.SETTLED:
+            console.print(f"  {key.removeprefix('players.')}={settings.shown(value)}", markup=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
 from rich.text import Text
 
 from steadygan.cli.printing import clock, console, errors
@@ -43,6 +43,11 @@ class Decoding:
             self._bar = self._task = None
 
 
+def columns() -> tuple[ProgressColumn, ...]:
+    """Share, bar over what width is left, and figures."""
+    return TextColumn("{task.percentage:>3.0f}%"), BarColumn(None), TextColumn("{task.fields[shown]}")
+
+
 class Bar(Progress):
     """A bar over the whole width, and below it a line on how the game stands."""
 
@@ -59,8 +64,7 @@ class Terminal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        columns = TextColumn("{task.percentage:>3.0f}%"), BarColumn(None), TextColumn("{task.fields[shown]}")
-        self._bar = Bar(*columns, console=console, expand=True)
+        self._bar = Bar(*columns(), console=console, expand=True, refresh_per_second=4)
         self._task: TaskID | None = None
         self._told = 0.0
         self._total = 1

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from steadygan.config import FORMAT, DataConfig, RunConfig, Settings
+from steadygan.config import FORMAT, DataConfig, RunConfig, ScheduleConfig, Settings
 from steadygan.errors import SteadyganError, nearest, unknown
 
 SETTLED = {
@@ -65,6 +65,18 @@ def flat(tree: Any, path: str = "") -> dict[str, Any]:
     """A nested config as dotted keys."""
     if isinstance(tree, dict) and tree:
         return {k: v for key, value in tree.items() for k, v in flat(value, f"{path}.{key}" if path else key).items()}
+    return {path: tree}
+
+
+def compact(tree: Any, path: str = "") -> dict[str, Any]:
+    """As ``flat``, but a schedule is its number where it is constant, else all that it has beside the defaults."""
+    if isinstance(tree, dict) and "warm_up" in tree:
+        usual = ScheduleConfig(value=tree["value"]).model_dump(exclude={"value"})
+        said = {key: value for key, value in tree.items() if key == "value" or value != usual[key]}
+        return {path: said if len(said) > 1 else tree["value"]}
+    if isinstance(tree, dict) and tree:
+        found = (compact(value, f"{path}.{key}" if path else key) for key, value in tree.items())
+        return {key: value for part in found for key, value in part.items()}
     return {path: tree}
 
 
