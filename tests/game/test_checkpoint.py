@@ -157,7 +157,7 @@ def test_whatever_goes_wrong_in_the_background_is_told(
     kept: tuple[Keeper, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper, tree = kept
-    monkeypatch.setattr(checkpoint, "write", lambda *args: {}[args])
+    monkeypatch.setattr(checkpoint, "write", lambda *args: {}["gone"])
     keeper.save(tree, 24, 0)
     assert isinstance(keeper.wait(), KeyError)
 
