@@ -53,6 +53,9 @@ def pair(text: str) -> tuple[str, Any]:
     if key.endswith("image_size") and all(side.isdecimal() for side in sides) and len(sides) <= 2:
         # said width first, as everywhere on the command line, but kept height first
         return key, [int(sides[-1]), int(sides[0])]
+    if key.endswith("normalisation") and value.lower() == "none":
+        # a name in that table; to leave the choice to the family of networks is null
+        return key, "none"
     return key, _value(value)
 
 
