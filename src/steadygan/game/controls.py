@@ -45,7 +45,8 @@ class Controls(Mapping[str, float]):
         plan = schedule if isinstance(schedule, ScheduleConfig) else ScheduleConfig(value=schedule)
         for value in (plan.value, plan.end if plan.kind in ("linear", "cosine") else plan.value):
             if not low <= value <= high:
-                raise SteadyganError(f"{name} is {value:g}", f"choose a value from {low:g} to {high:g}")
+                wanted = f"from {low:g} to {high:g}" if high < float("inf") else f"of at least {low:g}"
+                raise SteadyganError(f"{name} is {value:g}", f"choose a value {wanted}")
         self._controls[name] = Control(plan, low, high)
 
     def at(self, images_seen: int) -> None:

@@ -28,7 +28,8 @@ def sphere(
     """Normal scaled to length sqrt(size), so that every latent is as long as a typical normal one, (count, size)."""
     latent = normal(count, size, generator, device)
     length = torch.linalg.vector_norm(latent, dim=1, keepdim=True)
-    return latent * (size**0.5 / length.clamp_min(1e-12))
+    scaled: Tensor = latent * (size**0.5 / length.clamp_min(1e-12))
+    return scaled
 
 
 Latents = Callable[[int, int, torch.Generator | None, torch.device | None], Tensor]

@@ -46,7 +46,7 @@ def batch_for(facts: DataFacts) -> int:
     """64 for images up to 64 x 64, fewer for larger ones so that memory is enough, and never over half the set."""
     size = 64 if facts.pixels <= 64 * 64 else 32 if facts.pixels <= 128 * 128 else 16
     half = max(2, facts.count // 2)
-    return min(size, 2 ** (half.bit_length() - 1))
+    return min(size, 1 << (half.bit_length() - 1))
 
 
 def run(recipe: str, facts: DataFacts, players: dict[str, PlayerConfig], **settings: Any) -> RunConfig:

@@ -25,6 +25,7 @@ from steadygan.health.vitals import Vitals
 from steadygan.report import outputs
 from steadygan.runtime import devices, storage
 from steadygan.runtime.folder import RunFolder
+from steadygan.session import memory
 from steadygan.session.environment import describe, differences
 from steadygan.session.watching import Pace, Silent, Watcher
 from steadygan.session.wiring import Wired, wire
@@ -57,7 +58,8 @@ class Run:
         with (
             self.folder,
             devices.computing(self.config.threads, deterministic=self.config.deterministic),
-            _advice(self.config, self.folder.path),
+            _disk(self.folder.path),
+            memory.advice(self.config),
         ):
             self._take_up()
             self._check_space()
@@ -204,21 +206,12 @@ class Run:
 
 
 @contextlib.contextmanager
-def _advice(config: RunConfig, path: Path) -> Iterator[None]:
-    """Turn a disk that refuses, and running out of memory, into one line that says what to do."""
+def _disk(path: Path) -> Iterator[None]:
+    """Turn a disk that refuses into one line that says what to do."""
     try:
         yield
     except OSError as error:
         raise storage.cannot_write(path, error) from None
-    except (MemoryError, RuntimeError) as error:
-        text = str(error)
-        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "allocate" not in text:
-            raise
-        raise SteadyganError(
-            f"out of memory with batch {config.batch} at {config.shape}",
-            f"set accumulate={config.accumulate * 2}, or lower batch, image_size or players.*.network.capacity",
-            code=1,
-        ) from None
 
 
 def open_run(path: Path) -> tuple[RunFolder, RunConfig]:
