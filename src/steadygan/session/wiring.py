@@ -88,11 +88,10 @@ def draw_samples(
 
 def prepare(config: RunConfig, data: DataSet) -> RunConfig:
     """The config with everything settled that the data decides. Raises SteadyganError where the two do not fit."""
-    if len(data.train) < config.batch:
-        raise SteadyganError(
-            f"{data.name} has {len(data.train)} training images, fewer than a batch of {config.batch}",
-            f"set batch={max(2, 2 ** (len(data.train).bit_length() - 1))} or add images",
-        )
+    count = len(data.train)
+    if count < config.batch:
+        remedy = f"set batch={1 << (count.bit_length() - 1)} or add images" if count > 1 else "add images"
+        raise SteadyganError(f"{data.name} has {count} training images, fewer than a batch of {config.batch}", remedy)
     players = config.players.values()
     if any(player.network.conditional for player in players) and data.classes < 2:
         raise SteadyganError(
