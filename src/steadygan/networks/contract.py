@@ -198,3 +198,27 @@ def check_latent(latent: int) -> int:
     if not 1 <= latent <= LATENT_LIMIT:
         raise SteadyganError(f"latent size {latent} is out of range", f"choose from 1 to {LATENT_LIMIT}")
     return latent
+
+
+def finished_generator(
+    body: Body, options: Options, latent: int, shape: Shape, bounded: bool, embedding: nn.Embedding | None
+) -> Generator:
+    """The generator around a body, initialised."""
+    labelled = embedding is not None
+    generator = Generator(
+        body, latent, shape, bounded=bounded, embedding=embedding, labelled=labelled, virtual=options.virtual
+    )
+    options.finish(generator)
+    return generator
+
+
+def finished_discriminator(
+    body: Body, features: int, options: Options, shape: Shape, config: NetworkConfig, classes: int
+) -> Discriminator:
+    """The discriminator around a body, initialised."""
+    needed = needed_classes(config, classes)
+    discriminator = Discriminator(
+        body, features, shape, options, classes=needed, discrimination=config.minibatch_discrimination
+    )
+    options.finish(discriminator)
+    return discriminator

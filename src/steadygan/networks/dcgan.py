@@ -12,8 +12,9 @@ from steadygan.networks.contract import (
     Generator,
     Sequence,
     check_latent,
+    finished_discriminator,
+    finished_generator,
     label_embedding,
-    needed_classes,
 )
 from steadygan.networks.layers import Crop, PadToEven, PlainConvTranspose2d
 from steadygan.networks.options import Options, resolve
@@ -60,17 +61,7 @@ def dcgan_generator(config: NetworkConfig, shape: Shape, latent: int, classes: i
         layers += [nn.ConvTranspose2d(before, width, 4, 2, 1, bias=options.bias), Crop(size)]
         layers += [*options.after(width), *_extras(options, width, depth)]
     layers += [PlainConvTranspose2d(widths[-1], shape[0], 4, 2, 1), Crop(sizes[-1])]
-    generator = Generator(
-        Sequence(*layers),
-        latent,
-        shape,
-        bounded=config.output != "linear",
-        embedding=embedding,
-        labelled=embedding is not None,
-        virtual=options.virtual,
-    )
-    options.finish(generator)
-    return generator
+    return finished_generator(Sequence(*layers), options, latent, shape, config.output != "linear", embedding)
 
 
 def dcgan_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Discriminator:
@@ -91,13 +82,4 @@ def dcgan_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Di
         layers += [*options.after(width, normalised=step > 0), *_extras(options, width, depth)]
         before = width
     layers += [*options.statistic_tail(before), nn.Flatten()]
-    discriminator = Discriminator(
-        Sequence(*layers),
-        before * math.prod(sizes[0]),
-        shape,
-        options,
-        classes=needed_classes(config, classes),
-        discrimination=config.minibatch_discrimination,
-    )
-    options.finish(discriminator)
-    return discriminator
+    return finished_discriminator(Sequence(*layers), before * math.prod(sizes[0]), options, shape, config, classes)

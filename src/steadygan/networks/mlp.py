@@ -13,8 +13,9 @@ from steadygan.networks.contract import (
     Generator,
     Sequence,
     check_latent,
+    finished_discriminator,
+    finished_generator,
     label_embedding,
-    needed_classes,
 )
 from steadygan.networks.layers import MinibatchStd, PlainLinear
 from steadygan.networks.options import Options, resolve
@@ -70,17 +71,7 @@ def mlp_generator(config: NetworkConfig, shape: Shape, latent: int, classes: int
     layers = _hidden(options, inputs, widths, skip_first=False)
     layers += [PlainLinear(widths[-1] if widths else inputs, math.prod(shape)), nn.Unflatten(1, shape)]
     output = config.output or ("linear" if shape[1:] == (1, 1) else "tanh")
-    generator = Generator(
-        Sequence(*layers),
-        latent,
-        shape,
-        bounded=output == "tanh",
-        embedding=embedding,
-        labelled=embedding is not None,
-        virtual=options.virtual,
-    )
-    options.finish(generator)
-    return generator
+    return finished_generator(Sequence(*layers), options, latent, shape, output == "tanh", embedding)
 
 
 def mlp_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Discriminator:
@@ -101,13 +92,4 @@ def mlp_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Disc
     if options.minibatch_std:
         layers.append(MinibatchStd())
         features += 1
-    discriminator = Discriminator(
-        Sequence(*layers),
-        features,
-        shape,
-        options,
-        classes=needed_classes(config, classes),
-        discrimination=config.minibatch_discrimination,
-    )
-    options.finish(discriminator)
-    return discriminator
+    return finished_discriminator(Sequence(*layers), features, options, shape, config, classes)

@@ -19,8 +19,9 @@ from steadygan.networks.contract import (
     Generator,
     Sequence,
     check_latent,
+    finished_discriminator,
+    finished_generator,
     label_embedding,
-    needed_classes,
 )
 from steadygan.networks.layers import Crop, Halve, PadToEven, PlainConv2d, ResidualBlock, SmoothDoubling, Upsample
 from steadygan.networks.options import Options, resolve
@@ -126,17 +127,7 @@ def r3_generator(config: NetworkConfig, shape: Shape, latent: int, classes: int)
             layers.append(Upsample(size, "bilinear"))
         layers += [R3Block(options, width) for _ in range(_depth(config, shape))]
     layers += [options.activate(), *_to_image(widths[-1], shape, sizes[-1])]
-    generator = Generator(
-        Sequence(*layers),
-        latent,
-        shape,
-        bounded=config.output != "linear",
-        embedding=embedding,
-        labelled=embedding is not None,
-        virtual=options.virtual,
-    )
-    options.finish(generator)
-    return generator
+    return finished_generator(Sequence(*layers), options, latent, shape, config.output != "linear", embedding)
 
 
 def r3_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Discriminator:
@@ -159,13 +150,4 @@ def r3_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Discr
     width, features = widths[-1], FEATURES_FACTOR * widths[-1]
     layers += [*options.statistic_tail(width), options.activate(), nn.Conv2d(width, features, 1), options.activate()]
     layers += [PlainConv2d(features, features, sizes[-1], groups=features), nn.Flatten()]
-    discriminator = Discriminator(
-        Sequence(*layers),
-        features,
-        shape,
-        options,
-        classes=needed_classes(config, classes),
-        discrimination=config.minibatch_discrimination,
-    )
-    options.finish(discriminator)
-    return discriminator
+    return finished_discriminator(Sequence(*layers), features, options, shape, config, classes)

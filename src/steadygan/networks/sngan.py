@@ -7,7 +7,14 @@ import math
 from torch import Tensor, nn
 
 from steadygan.config import NetworkConfig
-from steadygan.networks.contract import Body, Discriminator, Generator, check_latent, needed_classes
+from steadygan.networks.contract import (
+    Body,
+    Discriminator,
+    Generator,
+    check_latent,
+    finished_discriminator,
+    needed_classes,
+)
 from steadygan.networks.layers import Halve, MinibatchStd, PlainConv2d, ResidualBlock, Upsample
 from steadygan.networks.normalisations import ClassAffine
 from steadygan.networks.options import Options, resolve
@@ -169,13 +176,4 @@ def sngan_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Di
     check_image_shape(shape)
     options = resolve(config, activation="relu", normalisation="none", initialisation="xavier", spectral_norm=True)
     body = DiscriminatorBody(config, options, shape)
-    discriminator = Discriminator(
-        body,
-        body.width,
-        shape,
-        options,
-        classes=needed_classes(config, classes),
-        discrimination=config.minibatch_discrimination,
-    )
-    options.finish(discriminator)
-    return discriminator
+    return finished_discriminator(body, body.width, options, shape, config, classes)
