@@ -82,13 +82,13 @@ def test_a_signal_finishes_the_round_and_saves(
 def test_a_killed_run_ends_in_the_same_bits(
     lab: Any, tmp_path: Path, reference: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, config = tmp_path / "run", lab.config("mlp", *LONG, "images=640", "checkpoint_every=8", "keep=3")
+    run, config = tmp_path / "run", lab.config("mlp", *LONG, "images=1600", "checkpoint_every=8", "keep=3")
     chance, kills = random.Random(0), 0
     for moment in ("mid-checkpoint", "any", "mid-checkpoint"):
         stood = lab.checkpoints(run)[-1:]
         process = launch(run, config.model_dump_json(indent=1))
         if until(process, lambda stood=stood: lab.checkpoints(run)[-1:] != stood):  # type: ignore[misc]
-            time.sleep(chance.uniform(0, 0.2))
+            time.sleep(chance.uniform(0, 0.1))
             if moment == "any" or until(process, lambda: partial(run)):
                 process.kill()
                 kills += 1
