@@ -20,10 +20,6 @@ from steadygan.networks.layers import Crop, PadToEven, PlainConvTranspose2d
 from steadygan.networks.options import Options, resolve
 from steadygan.networks.sizes import Shape, check_image_shape, stage_sizes, stage_widths
 
-COARSEST = 4
-"""Smaller side of the coarsest map, as in the paper: at 28 x 28 this is the third halving, without which the
-discriminator sees strokes but no digits."""
-
 
 def _depth(config: NetworkConfig, stages: int) -> int:
     """Layers per resolution; images of one stage (below 16 pixels) get a second one, or nothing would be hidden."""
@@ -51,7 +47,7 @@ def dcgan_generator(config: NetworkConfig, shape: Shape, latent: int, classes: i
     options = resolve(config, activation="relu", normalisation="batch", initialisation="dcgan")
     embedding = label_embedding(config, latent, classes)
     inputs = latent + (embedding.embedding_dim if embedding else 0)
-    sizes = stage_sizes(shape[1], shape[2], COARSEST)
+    sizes = stage_sizes(shape[1], shape[2])
     widths = stage_widths(len(sizes) - 1, config.capacity)
     depth = _depth(config, len(widths))
     coarse = (widths[0], *sizes[0])
@@ -72,7 +68,7 @@ def dcgan_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Di
     """
     check_image_shape(shape)
     options = resolve(config, activation="leaky-relu", normalisation="batch", initialisation="dcgan")
-    sizes = stage_sizes(shape[1], shape[2], COARSEST)
+    sizes = stage_sizes(shape[1], shape[2])
     widths = stage_widths(len(sizes) - 1, config.capacity)[::-1]
     depth = _depth(config, len(widths))
     layers: list[nn.Module] = []
