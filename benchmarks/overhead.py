@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -245,7 +246,7 @@ def ratios(times: dict[str, list[Clock]], other: str) -> dict[str, Any]:
 
 def run_case(recipe: str, options: Options) -> dict[str, Any]:
     """Measure one recipe."""
-    shape = CASES[recipe]
+    shape, load = CASES[recipe], os.getloadavg()[0]
     data = random_data(shape)
     config = planned(recipe, shape, data, options.threads).model_copy(update={"images": 10**12})
     with tempfile.TemporaryDirectory() as place:
@@ -267,6 +268,7 @@ def run_case(recipe: str, options: Options) -> dict[str, Any]:
         "batch": config.batch,
         "record_every": config.record_every,
         "pairs": options.pairs,
+        "load_before": round(load, 2),
         "rounds_a_block": count,
         "milliseconds_a_round": {
             name: round(1000 * statistics.median(c.wall for c in clocks), 2) for name, clocks in times.items()

@@ -201,7 +201,7 @@ def own_cell(player: str, options: argparse.Namespace, seed: int, place: Path) -
 def judged(samples: Tensor, options: argparse.Namespace, picture: str | None) -> dict[str, Any]:
     """The judge's figures for samples (N, 1, H, W) in [-1, 1], and 64 of them as a picture."""
     if picture:
-        save_png(options.pictures / f"quality-{picture}.png", grid(samples[:SHOWN], scale=1))
+        save_png(options.pictures / f"quality-{picture}.png", grid(samples[:SHOWN], scale=2))
     found = judge.figures(judge.load_judge(), torch.split(samples, 1000), test_statistics())
     good = found["top_probability"] >= LEAST_PROBABILITY and found["smallest_class"] >= LEAST_CLASS
     return found | {"reaches_the_goal": bool(good)}
