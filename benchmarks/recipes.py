@@ -45,14 +45,15 @@ class Cell:
 
 CELLS = {
     "mlp": Cell("mlp", "mnist", 2_000_000),
-    "dcgan": Cell("dcgan", "mnist", 600_000),
-    "dcgan-colour": Cell("dcgan", "cifar10", 600_000, size=(28, 28)),
-    "digits": Cell("digits", "digits", 400_000),
-    "lsgan": Cell("lsgan", "mnist", 600_000),
-    "wgan": Cell("wgan", "mnist", 2_000_000),
-    "wgan-gp": Cell("wgan-gp", "mnist", 1_000_000),
-    "sngan": Cell("sngan", "mnist", 300_000),
-    "r3": Cell("r3", "mnist", 400_000),
+    "dcgan": Cell("dcgan", "mnist", 400_000),
+    "dcgan-colour": Cell("dcgan", "cifar10", 400_000, size=(28, 28)),
+    "digits": Cell("digits", "digits", 300_000),
+    "lsgan": Cell("lsgan", "mnist", 400_000),
+    "wgan": Cell("wgan", "mnist", 1_500_000),
+    "wgan-gp": Cell("wgan-gp", "mnist", 600_000),
+    "sngan": Cell("sngan", "mnist", 150_000),
+    "r3": Cell("r3", "mnist", 200_000),
+    "r3-faces": Cell("r3", str(independent.data_folder() / "faces" / "att-faces.zip"), 60_000, size=(56, 46)),
 }
 
 
@@ -72,7 +73,7 @@ def train(name: str, cell: Cell, work: Path, threads: int, images: int) -> dict[
         )
     row: dict[str, Any] = {
         "recipe": cell.recipe,
-        "data": cell.data,
+        "data": Path(cell.data).name,
         "images_seen": trained.images_seen,
         "seconds_last_sitting": round(time.monotonic() - start),
         "threads": threads,
