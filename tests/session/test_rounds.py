@@ -162,6 +162,17 @@ def test_what_does_not_fit_the_data_is_refused(fails: str, lab: Any) -> None:
         lab.config("mlp", fails)
 
 
+def test_packs_have_no_one_class(lab: Any) -> None:
+    with pytest.raises(SteadyganError, match="set packing=1 or conditional=false"):
+        lab.config("dcgan", "packing=2", "discriminator.network.conditional=true")
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_one_player_alone_may_know_the_classes(player: str, lab: Any) -> None:
+    records = play(wired(lab, lab.config("dcgan", f"{player}.network.conditional=true")), 2)
+    assert all(abs(value) < float("inf") for value in records[-1].line().values())
+
+
 def test_the_run_folder_is_what_the_docs_say(finished: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "run-folder.md").read_text()
     names = {path.name for path in finished.iterdir()} - {".lock"}

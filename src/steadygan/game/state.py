@@ -118,8 +118,9 @@ class GameState:
                 part.load_state_dict(tree[group][name])
         self.controls.load_state_dict(tree["controls"])
         self.memory = {name: value.to(self.device) for name, value in tree["memory"].items()}
-        for name, value in tree["counters"].items():
-            setattr(self, name, int(value))
+        counters = tree["counters"]
+        self.images_seen, self.rounds = int(counters["images_seen"]), int(counters["rounds"])
+        self.attempt = int(counters["attempt"])
 
     def snapshot(self) -> dict[str, Any]:
         """A copy in memory to roll back to."""

@@ -97,6 +97,9 @@ def prepare(config: RunConfig, data: DataSet) -> RunConfig:
         raise SteadyganError(
             f"{data.name} has no labels", "set conditional=false, or sort images into a sub-folder a class"
         )
+    judge = config.players.get("discriminator")
+    if config.packing > 1 and judge is not None and judge.network.conditional:
+        raise SteadyganError("a conditional discriminator cannot judge packs", "set packing=1 or conditional=false")
     return config.model_copy(update={"shape": data.shape, "classes": data.classes})
 
 
@@ -169,7 +172,7 @@ def _adversarial(config: RunConfig, loss: AdversarialLoss) -> tuple[Move, ...]:
         augment=(lambda images, strength: augment(images, policy, strength)) if policy else None,
         label_flipping=config.label_flipping,
         packing=config.packing,
-        conditional=roles["generator"].network.conditional,
+        conditional=any(player.network.conditional for player in roles.values()),
         feature_matching=config.feature_matching != constant(0.0),
         lecam=config.lecam != constant(0.0),
         share_fakes=config.share_fakes,
