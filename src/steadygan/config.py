@@ -207,7 +207,7 @@ class RunConfig(Settings):
     augmentation: AugmentationConfig = AugmentationConfig()
     average: AverageConfig = AverageConfig()
     images: int = Field(100_000, ge=1)
-    """Length of the run in real images seen by the discriminator."""
+    """Length of the run in real images drawn: a batch for every step of the player with most steps a round."""
     batch: int = Field(64, ge=1, le=65_536)
     accumulate: int = Field(1, ge=1, le=1024)
     """Micro-batches a step; ``batch`` must be a multiple."""
