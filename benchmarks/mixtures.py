@@ -52,8 +52,9 @@ STD = {"ring": 0.01, "grid": 0.05}
 SPREAD = 4.0
 """Standard deviation to which the points are scaled, for every objective."""
 MAKERS: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {"ring": mixtures.ring, "grid": mixtures.grid}
-ROUNDS = {"default": 30_000, "unpenalised": 30_000, "plain": 10_000}
-GAMMA = (0.5, 2e-5)
+ROUNDS = {"ring": 16_000, "grid": 24_000}
+PLAIN_ROUNDS = 10_000
+GAMMA = (0.5, 1e-4)
 """Weight of R1 and R2 at the start and at the end of a run of the default objective."""
 
 
@@ -79,7 +80,7 @@ def falling(value: float, end: float) -> ScheduleConfig:
 
 
 def default_config(rounds: int, batch: int = 128) -> RunConfig:
-    """The default objective. Rates fall along a cosine; the penalty's weight falls from 0.5 to 2e-5 in 15 equal steps.
+    """The default objective. Rates fall along a cosine; the penalty's weight falls from 0.5 to 1e-4 in 15 equal steps.
 
     A strong penalty at first lets the discriminator see whole regions and so keeps every mode; the peaks themselves,
     a hundredth of that wide, need slopes that only a weak one allows.
@@ -87,7 +88,7 @@ def default_config(rounds: int, batch: int = 128) -> RunConfig:
     steps = 15
     factor = (GAMMA[1] / GAMMA[0]) ** (1 / (steps - 1))
     weight = ScheduleConfig(kind="step", value=GAMMA[0], factor=factor, every=max(1, rounds * batch // steps))
-    rates: dict[str, Any] = {"rate": falling(4e-3, 2e-4), "betas": (0.0, 0.99)}
+    rates: dict[str, Any] = {"rate": falling(3e-3, 1e-4), "betas": (0.0, 0.99)}
     return RunConfig(
         recipe="mixture-default",
         players={
@@ -217,7 +218,7 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
             for seed in range(options.first_seed, options.first_seed + options.seeds):
                 picture = options.pictures / f"mixture-{objective}-{mixture}.png"
                 shown = str(picture) if seed == options.first_seed and not options.no_pictures else ""
-                rounds = options.rounds or ROUNDS[objective]
+                rounds = options.rounds or (PLAIN_ROUNDS if objective == "plain" else ROUNDS[mixture])
                 yield Cell(objective, mixture, seed, rounds, tuple(options.set), shown)
 
 
