@@ -85,6 +85,12 @@ def computing(threads: int, *, deterministic: bool) -> Iterator[None]:
         torch.backends.cudnn.benchmark = benchmark
 
 
+def settle(device: torch.device) -> None:
+    """Wait until the device has done what it was given: GPUs work behind the caller's back."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def describe(device: torch.device) -> str:
     """The device in words."""
     if device.type == "cuda":

@@ -39,8 +39,11 @@ def measure(config: RunConfig, data: DataSet, seconds: float = 1.5) -> float:
     with devices.computing(config.threads, deterministic=config.deterministic):
         rounds = loop(wired.state, wired.moves, wired.draw)
         next(rounds)
-        start_images, start = next(rounds).images_seen, time.perf_counter()
+        start_images = next(rounds).images_seen
+        devices.settle(wired.device)
+        start = time.perf_counter()
         for record in rounds:
+            devices.settle(wired.device)
             spent = time.perf_counter() - start
             if spent >= seconds:
                 return (record.images_seen - start_images) / spent
