@@ -49,8 +49,8 @@ class Random:
 
     Three 3 x 3 convolutions of stride 2 (stride 1 on sides below 8), each followed by a normalisation whose mean and
     variance come from one pass of real images, and a leaky ReLU; the features are mean and maximum of each channel of
-    the last layer. Without that pass the features of deep random networks hardly differ from image to image. Such features
-    are good for testing arithmetic and for gross faults; they miss small ones.
+    the last layer. Without that pass the features of deep random networks hardly differ from image to image. Such
+    features are good for testing arithmetic and for gross faults; they miss small ones.
 
     Args:
         shape: channels, height and width.
