@@ -1,4 +1,4 @@
-"""steadygan from Python: ``train``, ``resume``, ``load``."""
+"""steadygan from Python: ``train``, ``resume``, ``load``, ``evaluate``, ``compare``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from steadygan import recipes
@@ -19,14 +20,17 @@ from steadygan.config import DataConfig, RunConfig
 from steadygan.data.dataset import DataSet, write_quarantine
 from steadygan.data.sources import SOURCES, open_data
 from steadygan.errors import SteadyganError
+from steadygan.evaluation.comparison import Row, compare_values
 from steadygan.game import checkpoint
+from steadygan.health.vitals import Vitals
 from steadygan.networks import build_generator
 from steadygan.recipes.facts import DataFacts
-from steadygan.report import tensorboard
+from steadygan.report import pictures, tensorboard
 from steadygan.report.jsonl import read_jsonl
 from steadygan.runtime import devices
 from steadygan.runtime.folder import RunFolder
-from steadygan.session import checking, memory, planning, settings
+from steadygan.session import checking, evaluating, memory, planning, settings
+from steadygan.session.evaluating import Evaluation, Fakes
 from steadygan.session.running import Run, open_run
 from steadygan.session.watching import Several, Watcher
 from steadygan.session.wiring import CHUNK, draw_samples, prepare
@@ -255,3 +259,132 @@ def load(run: str | Path, *, device: str = "cpu") -> Trained:
             reasons.append(f"{path.name}: its weights are not those of {folder.config.name}")
     why = f" ({reasons[0]})" if reasons else ""
     raise SteadyganError(f"{folder.path} has no usable checkpoint{why}", f"train first: `steadygan resume {run}`")
+
+
+def evaluate(
+    samples: str | Path,
+    against: str | None = None,
+    *,
+    metrics: str | Sequence[str] = evaluating.METRICS_ASKED,
+    features: str = "judge",
+    count: int | None = None,
+    seeds: int = 3,
+    device: str = "cpu",
+    set: Sequence[str] = (),  # noqa: A002 - the same word as on the command line
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a run's fakes, or images that somebody else made, against real data.
+
+    Args:
+        samples: a run, a folder or zip of images, or an array.
+        against: the real data, as ``train`` takes it; None: the data that the run was trained on.
+        metrics: names of ``steadygan.evaluation.metrics_table.METRICS``, in a list or joined by commas; ``all``.
+        features: a name of ``steadygan.evaluation.features.FEATURES``, or ``NAME:FILE``.
+        count: number of fakes; None: half of the reals, at most 10,000.
+        seeds: how often fakes are drawn and measured; the value is the mean.
+        device: where the networks compute.
+        set: further settings of the real data, as ``data.split=test``.
+        progress: told what takes long.
+
+    Returns:
+        The values, each with its floor and protocol, and notices in words. Those of a run are also written to its
+        ``metrics.jsonl``, unless a process is training there.
+
+    Raises:
+        SteadyganError: for anything that a person can mend, in one line.
+    """
+    place = devices.choose_device(device)
+    trained = load(samples, device=device) if (Path(samples) / "config.json").is_file() else None
+    if trained is None and against is None:
+        raise SteadyganError(f"{samples} is no run, so its reals are not known", "say against which data")
+    fakes = _fakes(trained) if trained else evaluating.fakes_of_files(str(samples), progress=progress)
+    source = trained.config.data if trained else DataConfig()
+    if against is not None and _placed(against) != source.source:
+        source = DataConfig(source=_placed(against), fit=source.fit)
+    data = evaluating.reals(settings.only_data(source, set), fakes, progress=progress)
+    found = evaluating.measure(
+        fakes,
+        data,
+        metrics=metrics,
+        features=features,
+        count=count,
+        seeds=seeds,
+        device=place,
+        progress=progress,
+    )
+    return found if trained is None else _stored(trained, found)
+
+
+def _fakes(trained: Trained) -> Fakes:
+    """A run's averaged generator as a source of fakes."""
+    shape = trained.config.shape or (0, 0, 0)
+
+    def batches(seed: int, count: int) -> Iterator[Tensor]:
+        return (pictures.to_uint8(images) for images in trained.samples(count, seed=seed))
+
+    return Fakes(str(trained.path), shape, batches, averaged=True, images_seen=trained.images_seen)
+
+
+def _stored(trained: Trained, found: Evaluation) -> Evaluation:
+    """Write the values into the run's ``metrics.jsonl``; where that cannot be done, say so among the notices."""
+    folder = RunFolder(trained.path)
+    try:
+        with folder:
+            for value in found.values:
+                folder.append("metrics.jsonl", value.line(trained.images_seen))
+    except (OSError, SteadyganError) as error:
+        return Evaluation(found.values, [*found.notices, f"not written to metrics.jsonl ({error})"])
+    return found
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a comparison says of one run besides its measured values."""
+
+    path: Path
+    recipe: str
+    images_seen: int
+    health: str
+    losses: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side: what each is, a row for every metric, and their samples of one seed as a picture."""
+
+    runs: tuple[Summary, ...]
+    rows: tuple[Row, ...]
+    figure: Image.Image
+
+
+def compare(runs: Sequence[str | Path], *, count: int = 16, seed: int = 0) -> Comparison:
+    """Put runs side by side by what stands in their folders.
+
+    Args:
+        runs: two or more run folders.
+        count: samples of each in the picture.
+        seed: of the samples.
+
+    Raises:
+        SteadyganError: for fewer than two runs, or one that cannot be read.
+    """
+    if len(runs) < 2:
+        raise SteadyganError("nothing to compare", "name two or more runs")
+    loaded = [load(run) for run in runs]
+    rows = compare_values([_lines(trained.path / "metrics.jsonl") for trained in loaded])
+    side = max(1, round(count**0.5))
+    panels = [(trained.path.name, pictures.grid(trained.sample(count, seed=seed), columns=side)) for trained in loaded]
+    return Comparison(tuple(map(_summary, loaded)), tuple(rows), evaluating.side_by_side(panels))
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return read_jsonl(path) if path.is_file() else []
+
+
+def _summary(trained: Trained) -> Summary:
+    vitals, records = Vitals(), _lines(trained.path / "records.jsonl")
+    for record in records:
+        vitals.read({name: float("nan") if value is None else value for name, value in record.items()})
+    last = records[-1] if records else {}
+    losses = {name: float("nan") if value is None else value for name, value in last.items() if name.endswith("/loss")}
+    return Summary(trained.path, trained.config.recipe, trained.images_seen, vitals.word(), losses)
