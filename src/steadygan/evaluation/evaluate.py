@@ -10,7 +10,8 @@ from torch import Tensor
 
 from steadygan.errors import SteadyganError
 from steadygan.evaluation.features.reading import FeatureNetwork, read
-from steadygan.evaluation.metrics_table import METRICS, Measured, Side
+from steadygan.evaluation.material import Measured, Side
+from steadygan.evaluation.metrics_table import METRICS
 from steadygan.evaluation.protocol import Protocol, Value
 from steadygan.evaluation.reference import FEWEST, LOOKED_AT, Reference
 

@@ -3,71 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeVar
-
-from torch import Tensor
+from dataclasses import dataclass
+from typing import Literal
 
 from steadygan.errors import SteadyganError, unknown
-from steadygan.evaluation.features.reading import Reading
-from steadygan.evaluation.frechet import frechet_distance, gaussian_statistics
-from steadygan.evaluation.memorisation import memorisation
-from steadygan.evaluation.modes import bin_test, fit_bins, mode_count
-from steadygan.evaluation.spectrum import spectrum_distance
+from steadygan.evaluation import measures
+from steadygan.evaluation.material import Material, Measured
 
 Need = Literal["features", "probabilities", "pixels", "training", "held_out"]
 Better = Literal["lower", "higher", "like real"]
-T = TypeVar("T")
-
-
-class Measured(NamedTuple):
-    """A value and, where the estimator has one, its standard error."""
-
-    value: float
-    error: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Side:
-    """One side of a comparison.
-
-    Attributes:
-        reading: features and probabilities of all its images.
-        images: the first of them as they are, (n, C, H, W) uint8, for metrics that look at pixels.
-    """
-
-    reading: Reading
-    images: Tensor
-    _kept: dict[str, Any] = field(default_factory=dict)
-
-    def once(self, name: str, make: Callable[[], T]) -> T:
-        """What ``make`` gives, computed the first time and kept: a real side is compared with many fake ones."""
-        if name not in self._kept:
-            self._kept[name] = make()
-        kept: T = self._kept[name]
-        return kept
-
-    @property
-    def features(self) -> Tensor:
-        """(N, D)."""
-        return self.reading.features
-
-    @property
-    def probabilities(self) -> Tensor:
-        """(N, K). Raises SteadyganError where the feature network is no classifier."""
-        if self.reading.probabilities is None:
-            raise SteadyganError("these features give no class probabilities", "use inception, or a judge of labels")
-        return self.reading.probabilities
-
-
-@dataclass(frozen=True, eq=False)
-class Material:
-    """All that a metric may look at; the parts that nobody asked for are None."""
-
-    real: Side
-    fake: Side
-    training: Reading | None = None
-    held_out: Reading | None = None
+Function = Callable[[Material], Mapping[str, Measured]]
 
 
 @dataclass(frozen=True)
@@ -87,80 +32,97 @@ class Metric:
 
     columns: Mapping[str, Column]
     needs: frozenset[Need]
-    function: Callable[[Material], Mapping[str, Measured]]
-
-
-def _fid(material: Material) -> Mapping[str, Measured]:
-    def statistics(side: Side) -> tuple[Tensor, Tensor]:
-        return side.once("gaussian", lambda: gaussian_statistics(side.features))
-
-    return {"fid": Measured(frechet_distance(*statistics(material.real), *statistics(material.fake)))}
-
-
-def _ndb(material: Material) -> Mapping[str, Measured]:
-    real = material.real
-    # ten samples a bin make the test's normal law fair
-    count = max(2, min(100, len(real.features) // 10))
-    bins = real.once("bins", lambda: fit_bins(real.features, count))
-    return {"ndb": Measured(bin_test(bins, material.fake.features).share)}
-
-
-def _classes(material: Material) -> Mapping[str, Measured]:
-    number = material.real.probabilities.shape[1]
-    share = material.real.probabilities.argmax(1).bincount(minlength=number).double()
-    found = material.fake.probabilities.argmax(1)
-    # a class that no real has would make the divergence infinite
-    result = mode_count(found, number, (share + 0.5) / (share + 0.5).sum())
-    return {"modes": Measured(float(result.modes)), "mode_kl": Measured(result.kl)}
-
-
-def _memorisation(material: Material) -> Mapping[str, Measured]:
-    if material.training is None or material.held_out is None:
-        raise SteadyganError("memorisation needs training and held-out reals", "raise data.held_out")
-    found = memorisation(material.fake.features, material.training.features, material.held_out.features)
-    return {"memorised": Measured(found.share - found.by_chance), "copying": Measured(found.copying_z)}
-
-
-def _spectrum(material: Material) -> Mapping[str, Measured]:
-    found = spectrum_distance(material.real.images / 255.0, material.fake.images / 255.0, span=1.0)
-    return {"spectrum": Measured(found.radial), "checkerboard": Measured(found.checkerboard)}
+    function: Function
 
 
 FEATURES: frozenset[Need] = frozenset({"features"})
+CLASSES: frozenset[Need] = frozenset({"probabilities"})
+PIXELS: frozenset[Need] = frozenset({"pixels"})
+COPIES: frozenset[Need] = frozenset({"features", "training", "held_out"})
+
+
+def _one(name: str, better: Better, unit: str, about: str, needs: frozenset[Need], function: Function) -> Metric:
+    """A metric of one value, called as itself."""
+    return Metric({name: Column(better, unit, about)}, needs, function)
+
+
 METRICS: dict[str, Metric] = {
-    "fid": Metric(
-        {"fid": Column("lower", "0 up", "Fréchet distance of the features, as if normal; falls as N grows")},
-        FEATURES,
-        _fid,
+    "fid": _one(
+        "fid", "lower", "0 up", "Fréchet distance of the features; falls as N grows", FEATURES, measures.measure_fid
     ),
-    "ndb": Metric(
-        {"ndb": Column("lower", "0 to 1", "share of bins of real features that fakes fill differently; .05 by chance")},
+    "fid_infinity": _one(
+        "fid_infinity", "lower", "0 up", "the same for infinitely many fakes", FEATURES, measures.measure_fid_infinity
+    ),
+    "kid": _one(
+        "kid", "lower", "0 up", "kernel distance; no bias from N, below 0 by chance", FEATURES, measures.measure_kid
+    ),
+    "prdc": Metric(
+        {
+            "precision": Column("higher", "0 to 1", "fakes that lie among reals"),
+            "recall": Column("higher", "0 to 1", "reals that lie among fakes"),
+            "density": Column("higher", "0 up", "how deep among reals the fakes lie; 1 as real"),
+            "coverage": Column("higher", "0 to 1", "reals with a fake near by"),
+        },
         FEATURES,
-        _ndb,
+        measures.measure_prdc,
+    ),
+    "is": _one(
+        "is", "higher", "1 to classes", "inception score: sure and varied classes", CLASSES, measures.measure_is
+    ),
+    "vendi": _one(
+        "vendi", "like real", "1 to N", "effective number of different images", FEATURES, measures.measure_vendi
+    ),
+    "diversity": _one(
+        "diversity",
+        "like real",
+        "ratio",
+        "mean distance of fakes over that of reals",
+        FEATURES,
+        measures.measure_diversity,
+    ),
+    "swd": _one("swd", "lower", "0 up", "sliced Wasserstein distance of the features", FEATURES, measures.measure_swd),
+    "ms_ssim": _one(
+        "ms_ssim",
+        "like real",
+        "-1 to 1",
+        "likeness of two fakes less that of two reals",
+        PIXELS,
+        measures.measure_ms_ssim,
+    ),
+    "ndb": _one(
+        "ndb", "lower", "0 to 1", "bins that fakes fill differently; .05 by chance", FEATURES, measures.measure_ndb
     ),
     "classes": Metric(
         {
             "modes": Column("higher", "classes", "classes that occur among the fakes"),
             "mode_kl": Column("lower", "nats", "divergence of the fakes' class shares from the reals'"),
         },
-        frozenset({"probabilities"}),
-        _classes,
+        CLASSES,
+        measures.measure_classes,
     ),
     "memorisation": Metric(
         {
             "memorised": Column("like real", "share", "fakes nearer to training than to held-out, beyond chance", 0.0),
             "copying": Column("like real", "z", "below -3: fakes lie too near to training images", 0.0),
         },
-        frozenset({"features", "training", "held_out"}),
-        _memorisation,
+        COPIES,
+        measures.measure_memorisation,
+    ),
+    "duplicates": _one(
+        "duplicates",
+        "like real",
+        "share",
+        "fakes with a near twin among the fakes",
+        FEATURES,
+        measures.measure_duplicates,
     ),
     "spectrum": Metric(
         {
             "spectrum": Column("lower", "dB", "difference of the mean spectra over all frequencies"),
             "checkerboard": Column("like real", "dB", "excess of power at and next to the highest frequency"),
         },
-        frozenset({"pixels"}),
-        _spectrum,
+        PIXELS,
+        measures.measure_spectrum,
     ),
 }
 """Metrics by name. A new one is a function, and a line here."""

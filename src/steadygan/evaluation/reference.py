@@ -17,7 +17,8 @@ from steadygan.data.cache import default_folder
 from steadygan.data.dataset import DataSet
 from steadygan.errors import SteadyganError
 from steadygan.evaluation.features.reading import FeatureNetwork, Reading, read
-from steadygan.evaluation.metrics_table import METRICS, Material, Measured, Side
+from steadygan.evaluation.material import Material, Measured, Side
+from steadygan.evaluation.metrics_table import METRICS
 from steadygan.runtime import seeding, storage
 
 Rows = npt.NDArray[np.int64]

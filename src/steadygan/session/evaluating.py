@@ -26,7 +26,7 @@ from steadygan.runtime import seeding
 
 Progress = Callable[[str, int, int], None]
 
-METRICS_ASKED = "fid"
+METRICS_ASKED = "fid,kid,prdc"
 """Metrics that are measured where nobody says which."""
 FEW = 1_000
 """Images below which a value is told to be rough."""
