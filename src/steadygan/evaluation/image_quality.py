@@ -52,15 +52,17 @@ def ms_ssim(first: Tensor, second: Tensor, *, span: float = 2.0) -> Tensor:
 
     ``Π csᵢ^wᵢ · ssim^w_last``: the contrast-structure term of every scale but the coarsest, where the whole
     similarity counts; each scale halves the last by 2x2 means, and a negative term counts as 0. ``scales`` says how
-    many there are: five from 176 pixels on, fewer for smaller images, with weights scaled to sum to 1. So values of
-    images of different scale counts must not be compared. Paper: Wang et al. 2003, Multi-Scale Structural Similarity.
+    many there are: five from 176 pixels on, fewer for smaller images, with their weights scaled to sum to 1. So values
+    of images of different scale counts must not be compared.
+    Paper: Wang et al. 2003, Multi-Scale Structural Similarity.
 
     Raises:
         SteadyganError: as ``psnr`` does.
     """
     x, y = _pair(first, second, span)
     weights = torch.tensor(SCALES[: scales(x.shape[-2], x.shape[-1])], dtype=torch.float64)
-    weights = weights / weights.sum()
+    if len(weights) < len(SCALES):  # the paper's five sum to 1.0001, and are kept as they are
+        weights = weights / weights.sum()
     product = torch.ones(len(x), dtype=torch.float64)
     for place, weight in enumerate(weights):
         whole, contrast = _similarity(x, y, span)
