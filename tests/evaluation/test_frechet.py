@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,7 +15,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from steadygan.errors import SteadyganError
-from steadygan.evaluation.frechet import FeatureStatistics, frechet_distance, gaussian_statistics
+from steadygan.evaluation import frechet
+from steadygan.evaluation.frechet import (
+    FeatureStatistics,
+    FewSamplesWarning,
+    frechet_distance,
+    frechet_infinity,
+    gaussian_statistics,
+    statistics_distance,
+)
+from steadygan.evaluation.threads import solver_threads
 
 SIZE = 16
 
@@ -222,3 +232,135 @@ def test_grows_as_fakes_get_worse_on_real_digits() -> None:
         distances.append(frechet_distance(*half, *gaussian_statistics(noisy)))
     assert distances == sorted(distances)
     assert distances[0] < 0.1 * distances[2]
+
+
+def by_eigenvectors(*statistics: Tensor) -> float:
+    """The same distance without Cholesky factors."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frechet, "_cholesky", lambda covariance: None)
+        return frechet_distance(*statistics)
+
+
+@pytest.mark.parametrize("decay", [0, 2, 4, 6, 8, 10, 14])
+@pytest.mark.parametrize("apart", [0.0, 0.05, 1.0])
+def test_the_fast_way_agrees_with_eigenvectors_for_any_conditioning(decay: int, apart: float) -> None:
+    """Covariances from round to one whose least eigenvalues are nothing, near and far from each other."""
+    width = 40
+    values = torch.logspace(0, -decay, width, dtype=torch.float64)
+    first = covariance(values, rotation(width))
+    second = (1.0 + apart) * first + apart * covariance(values.flip(0), rotation(width))
+    zero, mean = torch.zeros(width), apart * torch.randn(width, dtype=torch.float64)
+    found, expected = frechet_distance(zero, first, mean, second), by_eigenvectors(zero, first, mean, second)
+    assert found == pytest.approx(expected, rel=1e-8, abs=1e-10)
+
+
+def test_the_fast_way_is_taken_where_it_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*args: object) -> None:
+        raise AssertionError("eigenvectors or singular values for a well-conditioned pair")
+
+    first = gaussian_statistics(torch.randn(500, 20))
+    second = gaussian_statistics(1.5 * torch.randn(500, 20))
+    expected = by_eigenvectors(*first, *second)
+    monkeypatch.setattr(torch.linalg, "svdvals", forbidden)
+    monkeypatch.setattr(torch.linalg, "eigh", forbidden)
+    assert frechet_distance(*first, *second) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("count1", "count2"), [(400, 10), (10, 400), (33, 34), (30, 30), (400, 32)])
+def test_one_side_without_full_rank(count1: int, count2: int) -> None:
+    width = 32
+    mixing = torch.randn(width, width, dtype=torch.float64)
+    first = gaussian_statistics(torch.randn(count1, width, dtype=torch.float64) @ mixing)
+    second = gaussian_statistics(torch.randn(count2, width, dtype=torch.float64) @ mixing + 0.1)
+    found = frechet_distance(*first, *second)
+    assert found == pytest.approx(by_eigenvectors(*first, *second), rel=1e-8)
+    assert found == pytest.approx(frechet_distance(*second, *first), rel=1e-7)
+
+
+def test_threads_do_not_matter_and_are_put_back() -> None:
+    first, second = gaussian_statistics(torch.randn(400, 60)), gaussian_statistics(torch.randn(400, 60) + 0.1)
+    found = frechet_distance(*first, *second)
+    torch.set_num_threads(3)
+    again = frechet_distance(*first, *second)
+    assert torch.get_num_threads() == 3
+    assert again == pytest.approx(found, rel=1e-10)
+
+
+def test_solver_threads_only_ever_lowers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for own, idle, most, expected in ((8, 16, 4, 4), (8, 2, 4, 2), (1, 16, 4, 1), (6, 16, 9, 6)):
+        monkeypatch.setattr("steadygan.evaluation.threads.idle_cores", lambda idle=idle: idle)
+        torch.set_num_threads(own)
+        with pytest.raises(ZeroDivisionError), solver_threads(most) as allowed:  # noqa: PT012
+            assert allowed == torch.get_num_threads() == expected
+            raise ZeroDivisionError
+        assert torch.get_num_threads() == own
+    with pytest.raises(SteadyganError, match="limit of 0 threads"), solver_threads(0):
+        pass
+
+
+def gathered(features: Tensor) -> FeatureStatistics:
+    statistics = FeatureStatistics()
+    statistics.update(features)
+    return statistics
+
+
+def test_few_samples_are_finite_and_warned_about(recwarn: pytest.WarningsRecorder) -> None:
+    real, few = torch.randn(200, 20), torch.randn(20, 20)
+    with pytest.warns(FewSamplesWarning, match="20 fake samples in 20 features"):
+        found = statistics_distance(gathered(real), gathered(few))
+    assert math.isfinite(found)
+    with pytest.warns(FewSamplesWarning, match="20 real samples"):
+        statistics_distance(gathered(few), gathered(real))
+    recwarn.clear()
+    assert statistics_distance(gathered(real), gathered(real[:21])) > 0.0
+    assert len(recwarn) == 0
+
+
+@pytest.mark.parametrize("vary", ["fake", "both"])
+def test_extrapolation_takes_off_the_bias(vary: Literal["fake", "both"]) -> None:
+    """Equal distributions: the distance is 0, the plain value is not, and the claimed error is about the true one."""
+    count = 20_000 if vary == "fake" else 1_000
+    found = [
+        frechet_infinity(torch.randn(count, 12), torch.randn(1_000, 12), seed=seed, vary=vary) for seed in range(12)
+    ]
+    assert (found[0].counts[0], found[0].counts[-1]) == (200, 1000)
+    assert list(found[0].counts) == sorted(found[0].counts)
+    plain = sum(each.distances[-1] for each in found) / 12
+    values = torch.tensor([each.value for each in found], dtype=torch.float64)
+    spread = float(values.std())
+    assert abs(float(values.mean())) < 4 * spread / math.sqrt(12) < 0.4 * plain
+    assert 0.4 < sum(each.standard_error for each in found) / 12 / spread < 1.8
+    assert sum(each.slope for each in found) / 12 == pytest.approx(1000 * plain, rel=0.25)
+
+
+def test_extrapolation_keeps_what_is_real() -> None:
+    shift = torch.zeros(8)
+    shift[0] = 1.0
+    found = frechet_infinity(torch.randn(20_000, 8), torch.randn(4_000, 8) + shift, seed=1, points=12)
+    assert found.value == pytest.approx(1.0, abs=0.1)
+
+
+def test_extrapolation_repeats_with_its_seed() -> None:
+    real, fake = torch.randn(500, 4), torch.randn(300, 4)
+    first = frechet_infinity(real, fake, seed=5)
+    assert frechet_infinity(real, fake, seed=5) == first
+    assert frechet_infinity(real, fake, seed=6) != first
+    assert first.distances[-1] == pytest.approx(
+        frechet_distance(*gaussian_statistics(real), *gaussian_statistics(fake)), rel=1e-9
+    )
+
+
+def test_extrapolation_warns_and_refuses() -> None:
+    with pytest.warns(FewSamplesWarning, match="extrapolation from 10 samples in 30 features"):
+        found = frechet_infinity(torch.randn(100, 30), torch.randn(20, 30), seed=0)
+    assert math.isfinite(found.value)
+    good = torch.randn(100, 4)
+    for settings in ({"points": 2}, {"least": 1}, {"least": 100}):
+        with pytest.raises(SteadyganError, match="an extrapolation of"):
+            frechet_infinity(good, good, seed=0, **settings)  # type: ignore[arg-type]
+    with pytest.raises(SteadyganError, match="an extrapolation of"):
+        frechet_infinity(good, good[:7], seed=0)
+    with pytest.raises(SteadyganError, match="width 4 and 3"):
+        frechet_infinity(good, good[:, :3], seed=0)
+    with pytest.raises(SteadyganError, match="fake features that hold NaN"):
+        frechet_infinity(good, math.nan * good, seed=0)

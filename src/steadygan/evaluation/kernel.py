@@ -19,6 +19,9 @@ from steadygan.evaluation.frechet import checked_pair
 CHUNK = 2048
 """Rows of a block of kernel values: two blocks of 2048 x 2048 take 64 MiB."""
 
+LEAST_SHARE = 0.25
+"""The variance is at least this share of its second order, which is always positive."""
+
 
 class KernelDistance(NamedTuple):
     """A kernel distance and how far it may be off."""
@@ -133,10 +136,10 @@ def _estimate(real: _Sums, fake: _Sums, between: _Sums) -> tuple[float, float]:
     # The row means are noisy themselves; their noise is known and taken off.
     first_real = _variance(own_real - cross_real) - centred_real / (n - 1) - centred_between / m
     first_fake = _variance(own_fake - cross_fake) - centred_fake / (m - 1) - centred_between / n
-    variance = 4.0 * max(0.0, first_real) / n + 4.0 * max(0.0, first_fake) / m
-    variance += (
-        2.0 * centred_real / (n * (n - 1)) + 2.0 * centred_fake / (m * (m - 1)) + 4.0 * centred_between / (n * m)
-    )
+    first = 4.0 * first_real / n + 4.0 * first_fake / m
+    second = 2.0 * centred_real / (n * (n - 1)) + 2.0 * centred_fake / (m * (m - 1)) + 4.0 * centred_between / (n * m)
+    # Near equal distributions the first order is 0 give or take; cut off at 0 it would be too large on average.
+    variance = max(first + second, LEAST_SHARE * second)
     return value, math.sqrt(variance)
 
 

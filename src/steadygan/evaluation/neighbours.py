@@ -19,10 +19,10 @@ from steadygan.evaluation.frechet import checked_pair
 CHUNK_VALUES = 1 << 22
 """Distances in a block by default: 16 MiB in float32."""
 
-GATHERED_VALUES = 1 << 22
-"""Values of rows that are gathered at once to decide close comparisons."""
+GATHERED_VALUES = 1 << 17
+"""Values of rows that are gathered at once to decide close comparisons: few enough to stay in the cache."""
 
-SPARE = 8
+SPARE = 2
 """Candidates beyond the k-th neighbour that are measured again in float64."""
 
 
@@ -148,17 +148,17 @@ class _Side:
         for start in range(0, len(rows), step):
             part = slice(start, start + step)
             difference = self.rows[rows[part]].double() - other.rows[columns[part]].double()
-            found[part] = (difference / self.scale).square_().sum(1)
-        return found
+            found[part] = difference.square_().sum(1)
+        return found / self.scale**2
 
 
 def _frame(real: Tensor, fake: Tensor) -> tuple[Tensor, float]:
     """A centre and a scale that leave float32 the most digits and keep squares within its range."""
     centre = real.mean(0, dtype=torch.float64)
     largest = max(float((side.double() - centre).abs().max()) for side in (real, fake))
-    if not largest < 1e300:
+    if not largest < 1e140:
         raise SteadyganError("features too large for distances", "scale them to a sensible range")
-    return centre, largest or 1.0
+    return centre, max(largest, 1e-140)
 
 
 def _blocks(left: _Side, right: _Side, chunk: int | None) -> Iterator[tuple[int, Tensor]]:
