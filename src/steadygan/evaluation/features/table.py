@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from steadygan.data.dataset import DataSet
 from steadygan.errors import SteadyganError, unknown
 from steadygan.evaluation.features.judge import Definition, Judge, load_judge, pack, train_judge
 from steadygan.evaluation.features.plain import CALIBRATION, Pixels, Random
+from steadygan.evaluation.features.pretrained import load_dino, load_inception
 from steadygan.evaluation.features.reading import FeatureNetwork, hash_of
 from steadygan.runtime import storage
 
@@ -36,7 +38,25 @@ def _judge(data: DataSet, file: str, device: torch.device, progress: Progress | 
     return load_judge(Path(file), device) if file else own_judge(data, device=device, progress=progress)
 
 
-FEATURES: dict[str, Opener] = {"judge": _judge, "pixels": _pixels, "random": _random}
+def _inception(
+    resize: str, data: DataSet, file: str, device: torch.device, progress: Progress | None
+) -> FeatureNetwork:
+    return load_inception(file, resize, device=device, progress=progress)
+
+
+def _dino(data: DataSet, file: str, device: torch.device, progress: Progress | None) -> FeatureNetwork:
+    return load_dino(file, device=device)
+
+
+FEATURES: dict[str, Opener] = {
+    "judge": _judge,
+    "inception": partial(_inception, "tensorflow"),
+    "inception-centred": partial(_inception, "centred"),
+    "inception-clean": partial(_inception, "clean"),
+    "dino": _dino,
+    "random": _random,
+    "pixels": _pixels,
+}
 """Feature networks by name; ``NAME:FILE`` hands a file of weights to those that take one."""
 
 
