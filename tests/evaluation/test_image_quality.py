@@ -170,3 +170,13 @@ def test_what_cannot_be_used_is_said_in_one_line(call: object, match: str) -> No
         call()
     assert "\n" not in str(caught.value)
     assert caught.value.remedy
+
+
+def test_order_and_threads_do_not_matter() -> None:
+    first, second = torch.rand(6, 3, 40, 30), torch.rand(6, 3, 40, 30)
+    for measure in (psnr, ssim, ms_ssim):
+        plain = measure(first, second)
+        torch.testing.assert_close(measure(first.flip(0), second.flip(0)).flip(0), plain, rtol=1e-12, atol=0)
+        torch.set_num_threads(2)
+        torch.testing.assert_close(measure(first, second), plain, rtol=1e-12, atol=0)
+        torch.set_num_threads(1)

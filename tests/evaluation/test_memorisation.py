@@ -175,3 +175,15 @@ def test_what_cannot_be_used_is_said_in_one_line(call: object, match: str) -> No
         call()
     assert "\n" not in str(caught.value)
     assert caught.value.remedy
+
+
+def test_order_and_threads_do_not_matter() -> None:
+    fake, training, held_out = torch.randn(300, 8), torch.randn(400, 8), torch.randn(100, 8)
+    plain = memorisation(fake, training, held_out)
+    turned = memorisation(fake.flip(0), training[torch.randperm(400)], held_out.flip(0))
+    torch.set_num_threads(2)
+    threaded = memorisation(fake, training, held_out)
+    for other in (turned, threaded):
+        assert other[:5] == pytest.approx(plain[:5], rel=1e-12)
+    assert torch.equal(threaded.training.indices, plain.training.indices)
+    torch.testing.assert_close(turned.training.distances.flip(0), plain.training.distances, rtol=1e-12, atol=0)

@@ -194,3 +194,15 @@ def test_what_cannot_be_used_is_said_in_one_line(call: object, match: str) -> No
         call()
     assert "\n" not in str(caught.value)
     assert caught.value.remedy
+
+
+def test_order_and_threads_do_not_matter() -> None:
+    real, fake = torch.randn(500, 4), 0.5 + torch.randn(400, 4)
+    bins = fit_bins(real, bins=10)
+    plain = bin_test(bins, fake)
+    turned = bin_test(bins, fake.flip(0))
+    torch.set_num_threads(2)
+    threaded = bin_test(fit_bins(real, bins=10), fake)
+    for other in (turned, threaded):
+        assert other[:3] == plain[:3]
+        assert torch.equal(other.z, plain.z)

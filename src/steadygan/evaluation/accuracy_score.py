@@ -64,7 +64,7 @@ def train_classifier(
         raise SteadyganError(f"{steps} steps of {batch} images", "give at least 1 of each")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Classifier(images.shape[1], (images.shape[2], images.shape[3]), classes)
+        network = Classifier(images.shape[1], (images.shape[2], images.shape[3]), classes).to(images.device)
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5 + 0.5 * math.cos(math.pi * step / steps))
     source = torch.Generator().manual_seed(seed)
@@ -73,6 +73,7 @@ def train_classifier(
         while len(order) < min(batch, len(images)):
             order = torch.cat([order, torch.randperm(len(images), generator=source)])
         rows, order = order[:batch], order[batch:]
+        rows = rows.to(images.device)
         loss = F.cross_entropy(network(images[rows].float()), labels[rows].long())
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -83,9 +84,9 @@ def train_classifier(
 
 @torch.no_grad()
 def predictions(classifier: nn.Module, images: Tensor) -> Tensor:
-    """The likeliest class (N,) of each of the images (N, C, H, W)."""
+    """The likeliest class (N,), on the CPU, of each of the images (N, C, H, W)."""
     starts = range(0, len(images), CHUNK)
-    return torch.cat([classifier(images[start : start + CHUNK].float()).argmax(1) for start in starts])
+    return torch.cat([classifier(images[start : start + CHUNK].float()).argmax(1).cpu() for start in starts])
 
 
 def accuracy_score(
@@ -116,10 +117,10 @@ def accuracy_score(
     chosen = torch.randperm(len(real[0]), generator=torch.Generator().manual_seed(seed))[: len(fake[0])]
     first = train_classifier(*fake, classes, steps=steps, batch=batch, seed=seed)
     second = train_classifier(real[0][chosen], real[1][chosen], classes, steps=steps, batch=batch, seed=seed)
-    right = (predictions(first, test[0]) == test[1]).double()
-    reference = float((predictions(second, test[0]) == test[1]).double().mean())
-    hits = torch.bincount(test[1].long(), weights=right, minlength=classes)
-    per_class = hits / torch.bincount(test[1].long(), minlength=classes)
+    truth = test[1].long().cpu()
+    right = (predictions(first, test[0]) == truth).double()
+    reference = float((predictions(second, test[0]) == truth).double().mean())
+    per_class = torch.bincount(truth, weights=right, minlength=classes) / torch.bincount(truth, minlength=classes)
     score = float(right.mean())
     return AccuracyScore(score, reference, score / reference if reference > 0 else math.nan, per_class)
 
