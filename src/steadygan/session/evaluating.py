@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ from steadygan.data.sources import SOURCES, open_data
 from steadygan.errors import SteadyganError
 from steadygan.evaluation.evaluate import Draw, evaluate
 from steadygan.evaluation.features import open_features
+from steadygan.evaluation.frechet import FewSamplesWarning
 from steadygan.evaluation.metrics_table import choose
 from steadygan.evaluation.protocol import Value
 from steadygan.evaluation.reference import FEWEST, Reference, customary_count
@@ -155,8 +157,10 @@ def measure(
         notices.append(f"one measurement, not several: {fakes.name} is one set of {fakes.available:,} images")
     network = open_features(features, data, device=device, progress=progress)
     reference = Reference(data, network, count, progress=progress)
-    draw: Draw = lambda seed: fakes.batches(seed, count)  # noqa: E731 - a name for the type
-    values = evaluate(reference, draw, names, seeds=range(seeds), averaged=fakes.averaged)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", FewSamplesWarning)
+        values = evaluate(reference, _draw(fakes, count), names, seeds=range(seeds), averaged=fakes.averaged)
+    notices += dict.fromkeys(str(one.message) for one in warned if issubclass(one.category, FewSamplesWarning))
     width = reference.real.features.shape[1]
     if "fid" in names and min(count, len(reference.real.features)) <= width:
         notices.append(
@@ -167,6 +171,10 @@ def measure(
             f"too few reals for a floor at {count:,}: it is measured with {reference.floor_count:,} on either side"
         )
     return Evaluation(values, [*notices, *_file_notices(fakes, data)])
+
+
+def _draw(fakes: Fakes, count: int) -> Draw:
+    return lambda seed: fakes.batches(seed, count)
 
 
 def _settle_count(fakes: Fakes, data: DataSet, count: int | None) -> tuple[int, list[str]]:

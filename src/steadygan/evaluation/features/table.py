@@ -77,7 +77,9 @@ def open_features(
     name, _, file = spec.partition(":")
     if name not in FEATURES:
         raise unknown("features", name, FEATURES)
-    return FEATURES[name](data, file, device or torch.device("cpu"), progress)
+    # a network draws its first weights when it is built, which must not disturb a run that goes on beside
+    with torch.random.fork_rng(devices=[]):
+        return FEATURES[name](data, file, device or torch.device("cpu"), progress)
 
 
 def own_judge(
