@@ -255,5 +255,8 @@ class Milestones:
         def draw(seed: int) -> Iterator[Tensor]:
             return (to_uint8(images) for images in self.sample(self.reference.count, seed))
 
-        values = evaluate(self.reference, draw, self.names, seeds=(self.config.seed,), averaged=True)
+        with warnings.catch_warnings():
+            # told once, by the settings' own page; a run that goes on is no place to repeat it
+            warnings.simplefilter("ignore", FewSamplesWarning)
+            values = evaluate(self.reference, draw, self.names, seeds=(self.config.seed,), averaged=True)
         return [value.line(images_seen) for value in values]
