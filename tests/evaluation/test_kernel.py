@@ -86,8 +86,24 @@ def test_order_and_chunks_do_not_matter(seed: int, chunk: int, n: int, m: int) -
     assert second.standard_error == pytest.approx(first.standard_error, rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1.0, 30.0])
+@pytest.mark.parametrize("chunk", [64, 512])
+def test_float32_products_keep_six_digits(offset: float, chunk: int) -> None:
+    """Also where the features have a large part in common, whose kernel value is many times the distance."""
+    real, fake = 0.2 * torch.randn(400, 100) + offset, 0.22 * torch.randn(400, 100) + offset + 0.01
+    exact, found = kernel_distance(real.double(), fake.double()), kernel_distance(real, fake, chunk=chunk)
+    assert found.value == pytest.approx(exact.value, rel=1e-5, abs=1e-3 * exact.standard_error)
+    assert found.standard_error == pytest.approx(exact.standard_error, rel=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e15])
+def test_float32_features_of_great_size_are_taken_in_float64(scale: float) -> None:
+    real, fake = torch.randn(20, 4) * scale, torch.randn(20, 4) * scale
+    assert kernel_distance(real, fake) == kernel_distance(real.double(), fake.double())
+
+
 def test_threads_do_not_matter() -> None:
-    real, fake = torch.randn(300, 40), torch.randn(300, 40) + 0.1
+    real, fake = torch.randn(300, 40).double(), torch.randn(300, 40).double() + 0.1
     first = kernel_distance(real, fake, chunk=64)
     torch.set_num_threads(3)
     second = kernel_distance(real, fake, chunk=64)
@@ -96,7 +112,7 @@ def test_threads_do_not_matter() -> None:
 
 
 def test_both_sides_are_alike() -> None:
-    real, fake = torch.randn(20, 4), torch.randn(30, 4)
+    real, fake = torch.randn(20, 4).double(), torch.randn(30, 4).double()
     assert kernel_distance(real, fake)[:2] == pytest.approx(kernel_distance(fake, real)[:2], rel=1e-9)
 
 
@@ -120,7 +136,7 @@ def test_other_kernels() -> None:
 
 
 def test_subsets_of_everything_are_all_pairs_and_seeds_repeat() -> None:
-    real, fake = torch.randn(50, 6), torch.randn(50, 6) + 0.2
+    real, fake = torch.randn(50, 6).double(), torch.randn(50, 6).double() + 0.2
     mean, deviation = kernel_distance_subsets(real, fake, subsets=4, size=50)
     assert mean == pytest.approx(kernel_distance(real, fake).value, rel=1e-9)
     assert deviation < 1e-12

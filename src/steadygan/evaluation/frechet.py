@@ -39,7 +39,8 @@ def checked_features(features: Tensor, name: str = "features", *, least: int = 2
         raise SteadyganError(f"{name} of type {features.dtype}", "convert them to float32 or float64")
     if len(features) < least:
         raise SteadyganError(f"{len(features)} row(s) of {name}", f"give at least {least}")
-    if not bool(features.isfinite().all()):
+    # The extremes take no table of flags beside the features, and NaN is an extreme.
+    if not all(bool(extreme.isfinite()) for extreme in torch.aminmax(features.detach())):
         raise SteadyganError(f"{name} that hold NaN or infinity", "check the samples and the feature network")
     return features.detach()
 

@@ -19,6 +19,12 @@ from steadygan.evaluation.frechet import checked_pair
 CHUNK_VALUES = 1 << 22
 """Distances in a block by default: 16 MiB in float32."""
 
+SQUARE = 1024
+"""Rows and columns of a block of distances within one set, where one half of the table serves for both."""
+
+CONVERTED = 256
+"""Rows that are converted at once."""
+
 GATHERED_VALUES = 1 << 17
 """Values of rows that are gathered at once to decide close comparisons: few enough to stay in the cache."""
 
@@ -111,29 +117,44 @@ class _Side:
     def __init__(self, rows: Tensor, centre: Tensor, scale: float) -> None:
         self.rows, self.scale = rows, scale
         self.moved = torch.empty(rows.shape, dtype=torch.float32, device=rows.device)
-        for start in range(0, len(rows), 4096):
-            self.moved[start : start + 4096] = (rows[start : start + 4096].double() - centre) / scale
-        self.norms = self.moved.double().square().sum(1).float()
+        norms = torch.empty(len(rows), dtype=torch.float64, device=rows.device)
+        for start in range(0, len(rows), CONVERTED):
+            part = slice(start, start + CONVERTED)
+            moved = (rows[part].double() - centre).div_(scale)
+            self.moved[part] = moved
+            norms[part] = moved.square_().sum(1)
+        self.norms = norms.float()
         # Rounding of a product of D terms, and of the rows themselves, in shares of the squared norms.
         exact = torch.get_float32_matmul_precision() == "highest"
         self.slip = (2.0**-23 if exact else 2.0**-7) * (8.0 + 0.5 * rows.shape[1] ** 0.5)
 
     def radii(self, k: int, chunk: int | None) -> Tensor:
         """Squared distance (scaled, float64) of every row to its k-th nearest other row."""
-        found = torch.empty(len(self.rows), dtype=torch.float64, device=self.rows.device)
         count = min(k + SPARE, len(self.rows) - 1)
-        for start, least in _blocks(self, self, chunk):
-            places = torch.arange(start, start + len(least), device=least.device)
-            least[places - start, places] = torch.inf
-            lowest, columns = least.topk(count, dim=1, largest=False)
-            exact = self.exact(self, places.repeat_interleave(count), columns.flatten()).view(-1, count)
-            radii = exact.kthvalue(k, dim=1).values
-            if count < len(self.rows) - 1:
-                # A row left out might be nearer than the k found: then all of them are measured again.
-                for row in ((lowest[:, -1].double() < radii) & (radii > 0.0)).nonzero().flatten().tolist():
-                    radii[row] = self._radius(start + row, k)
-            found[places] = radii
-        return found
+        lowest, columns = self._nearest(count, chunk or SQUARE)
+        places = torch.arange(len(self.rows), device=columns.device)
+        exact = self.exact(self, places.repeat_interleave(count), columns.flatten()).view(-1, count)
+        radii: Tensor = exact.kthvalue(k, dim=1).values
+        if count < len(self.rows) - 1:
+            # A row left out might be nearer than the k found: then all of them are measured again.
+            for row in ((lowest.amax(1).double() < radii) & (radii > 0.0)).nonzero().flatten().tolist():
+                radii[row] = self._radius(row, k)
+        return radii
+
+    def _nearest(self, count: int, step: int) -> tuple[Tensor, Tensor]:
+        """The least that the squared distances to the ``count`` nearest other rows are, and which rows these are."""
+        size = len(self.rows)
+        lowest = torch.full((size, count), torch.inf, device=self.rows.device)
+        columns = torch.zeros((size, count), dtype=torch.long, device=self.rows.device)
+        for i in range(0, size, step):
+            for j in range(i, size, step):
+                least = _least(self, self, slice(i, i + step), slice(j, j + step))
+                if i == j:
+                    least.fill_diagonal_(torch.inf)
+                else:
+                    _keep(lowest[j : j + step], columns[j : j + step], least.T, i)
+                _keep(lowest[i : i + step], columns[i : i + step], least, j)
+        return lowest, columns
 
     def _radius(self, row: int, k: int) -> Tensor:
         columns = torch.arange(len(self.rows), device=self.rows.device)
@@ -155,19 +176,33 @@ class _Side:
 def _frame(real: Tensor, fake: Tensor) -> tuple[Tensor, float]:
     """A centre and a scale that leave float32 the most digits and keep squares within its range."""
     centre = real.mean(0, dtype=torch.float64)
-    largest = max(float((side.double() - centre).abs().max()) for side in (real, fake))
+    parts = (part for side in (real, fake) for part in torch.split(side, CONVERTED))
+    largest = max(float((part.double() - centre).abs_().max()) for part in parts)
     if not largest < 1e140:
         raise SteadyganError("features too large for distances", "scale them to a sensible range")
     return centre, max(largest, 1e-140)
 
 
+def _least(left: _Side, right: _Side, rows: slice, columns: slice) -> Tensor:
+    """The least that the squared distances of these left rows to these right rows are."""
+    share = 1.0 - left.slip
+    products = torch.addmm(share * right.norms[columns], left.moved[rows], right.moved[columns].T, alpha=-2.0)
+    return products.add_((share * left.norms[rows])[:, None])
+
+
+def _keep(lowest: Tensor, columns: Tensor, least: Tensor, start: int) -> None:
+    """Put the lowest of a block, whose columns begin at ``start``, among those found so far."""
+    values, places = least.topk(min(lowest.shape[1], least.shape[1]), dim=1, largest=False, sorted=False)
+    kept, chosen = torch.cat([lowest, values], 1).topk(lowest.shape[1], dim=1, largest=False, sorted=False)
+    columns.copy_(torch.cat([columns, places + start], 1).gather(1, chosen))
+    lowest.copy_(kept)
+
+
 def _blocks(left: _Side, right: _Side, chunk: int | None) -> Iterator[tuple[int, Tensor]]:
     """For chunks of left rows: where they start, and the least that their squared distances to all right ones are."""
     step = chunk or max(1, CHUNK_VALUES // len(right.rows))
-    lower_left, lower_right = left.norms * (1.0 - left.slip), right.norms * (1.0 - left.slip)
     for start in range(0, len(left.rows), step):
-        rows = slice(start, start + step)
-        yield start, torch.addmm(lower_right, left.moved[rows], right.moved.T, alpha=-2.0).add_(lower_left[rows, None])
+        yield start, _least(left, right, slice(start, start + step), slice(None))
 
 
 def _within(
