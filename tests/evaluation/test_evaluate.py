@@ -333,7 +333,7 @@ def test_fakes_that_cannot_be_measured_are_answered_in_one_line(make: Any, tmp_p
         ({"count": 61}, "lower --count"),
         ({"seeds": 0}, "0 seeds"),
         ({"metrics": "fdi"}, "did you mean 'fid'"),
-        ({"metrics": "is"}, "no class probabilities"),
+        ({"metrics": "fid,is"}, "is cannot be measured: the features 'pixels' know no classes"),
         ({"features": "pixel"}, "did you mean 'pixels'"),
         ({"against": None}, "is no run"),
         ({"against": "nowhere/at/all"}, "does not exist"),
@@ -354,6 +354,22 @@ def test_memorisation_without_held_out_reals_says_so(tmp_path: Path) -> None:
     path = array(tmp_path / "samples.npz", torch.randint(0, 256, (60, 1, 8, 8), dtype=torch.uint8))
     with pytest.raises(SteadyganError, match=r"raise data\.held_out"):
         api.evaluate(path, "digits", metrics="memorisation", features="pixels", set=["data.held_out=0"])
+
+
+def test_what_a_metric_cannot_have_is_said_before_any_fake_is_made(digits: DataSet) -> None:
+    def draw(seed: int) -> list[Tensor]:
+        raise AssertionError("a fake was drawn")
+
+    reference = Reference(digits, open_features("pixels", digits), 50)
+    with pytest.raises(SteadyganError, match="know no classes"):
+        evaluate(reference, draw, ("fid", "classes"))
+
+
+def test_too_few_reals_are_named(digits: DataSet, tmp_path: Path) -> None:
+    path = array(tmp_path / "samples.npz", digits.rows(digits.train[:40]))
+    few = folder(tmp_path / "few", digits.rows(digits.train[:12]))
+    with pytest.raises(SteadyganError, match="few has .* too few to measure against"):
+        api.evaluate(path, str(few), features="pixels")
 
 
 def test_runs_are_compared(trained: Path, run: Path, tmp_path: Path) -> None:

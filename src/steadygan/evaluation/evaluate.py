@@ -66,6 +66,7 @@ def evaluate(
         SteadyganError: for images, features or metrics that do not fit one another.
     """
     wanted = tuple(names)
+    _check(reference, wanted)
     found: dict[str, list[Measured]] = {}
     count = 0
     for seed in seeds:
@@ -77,6 +78,19 @@ def evaluate(
                 found.setdefault(column, []).append(measured)
     protocol = _protocol(reference, count, tuple(seeds), averaged)
     return [_value(name, column, found[column], reference, protocol) for name in wanted for column in _columns(name)]
+
+
+def _check(reference: Reference, names: tuple[str, ...]) -> None:
+    """Raise SteadyganError for what a metric needs and cannot have, before any fake is made."""
+    needs = frozenset[str]().union(*(METRICS[name].needs for name in names))
+    if "probabilities" in needs and reference.real.reading.probabilities is None:
+        classes = [name for name in names if "probabilities" in METRICS[name].needs]
+        raise SteadyganError(
+            f"{', '.join(classes)} cannot be measured: the features {reference.network.name!r} know no classes",
+            "use inception, or the judge of labelled data",
+        )
+    if "held_out" in needs and not len(reference.data.held_out):
+        raise SteadyganError(f"{reference.data.name} has no held-out images to tell copies by", "raise data.held_out")
 
 
 def _columns(name: str) -> Iterable[str]:

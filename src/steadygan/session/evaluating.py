@@ -180,6 +180,10 @@ def _draw(fakes: Fakes, count: int) -> Draw:
 def _settle_count(fakes: Fakes, data: DataSet, count: int | None) -> tuple[int, list[str]]:
     """How many fakes are measured, and what should be said of it."""
     asked = count
+    if len(data.train) < 2 * FEWEST:
+        raise SteadyganError(
+            f"{data.name} has {len(data.train)} image(s), too few to measure against", f"give at least {2 * FEWEST}"
+        )
     count = customary_count(data) if asked is None else asked
     if fakes.available is not None and fakes.available < count:
         if asked is not None:
