@@ -106,7 +106,7 @@ class _Kernel:
     def __init__(self, degree: int, gamma: float, offset: float, chunk: int, real: Tensor) -> None:
         self.gamma, self.chunk = gamma, chunk
         # Any centre will do; one that the rows' own type holds exactly costs them no digits.
-        self.centre = real.mean(0, dtype=torch.float64).to(real.dtype).double()
+        self.centre = real.mean(0).double()
         base = gamma * float(self.centre.square().sum()) + offset
         self.factors = [math.comb(degree, power) * base ** (degree - power) for power in range(1, degree + 1)]
 
@@ -128,10 +128,10 @@ class _Kernel:
         rows, columns = slice(i, i + self.chunk), slice(j, j + self.chunk)
         steps = torch.addmm(right.own[columns], left.rows[rows], right.rows[columns].T, alpha=self.gamma)
         steps.add_(left.own[rows, None])
-        values = torch.full_like(steps, self.factors[-1])
+        values = steps * self.factors[-1]
         for factor in reversed(self.factors[:-1]):
-            values.mul_(steps).add_(factor)
-        return values.mul_(steps)
+            values.add_(factor).mul_(steps)
+        return values
 
     def between(self, left: _Side, right: _Side) -> _Sums:
         """Over all pairs of one row of each."""

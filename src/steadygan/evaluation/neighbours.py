@@ -133,8 +133,8 @@ class _Side:
         count = min(k + SPARE, len(self.rows) - 1)
         lowest, columns = self._nearest(count, chunk or SQUARE)
         places = torch.arange(len(self.rows), device=columns.device)
-        exact = self.exact(self, places.repeat_interleave(count), columns.flatten()).view(-1, count)
-        radii: Tensor = exact.kthvalue(k, dim=1).values
+        exact = [self._to_nearest(part, columns[part]) for part in torch.split(places, CONVERTED // 4)]
+        radii: Tensor = torch.cat(exact).kthvalue(k, dim=1).values
         if count < len(self.rows) - 1:
             # A row left out might be nearer than the k found: then all of them are measured again.
             for row in ((lowest.amax(1).double() < radii) & (radii > 0.0)).nonzero().flatten().tolist():
@@ -156,6 +156,11 @@ class _Side:
                 _keep(lowest[i : i + step], columns[i : i + step], least, j)
         return lowest, columns
 
+    def _to_nearest(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Squared distances (scaled) of these rows to several others each, in float64."""
+        difference = self.rows[rows].double()[:, None] - self.rows[columns]
+        return difference.square_().sum(2) / self.scale**2
+
     def _radius(self, row: int, k: int) -> Tensor:
         columns = torch.arange(len(self.rows), device=self.rows.device)
         columns = columns[columns != row]
@@ -176,8 +181,8 @@ class _Side:
 def _frame(real: Tensor, fake: Tensor) -> tuple[Tensor, float]:
     """A centre and a scale that leave float32 the most digits and keep squares within its range."""
     centre = real.mean(0, dtype=torch.float64)
-    parts = (part for side in (real, fake) for part in torch.split(side, CONVERTED))
-    largest = max(float((part.double() - centre).abs_().max()) for part in parts)
+    extremes = [extreme.double() - centre for side in (real, fake) for extreme in torch.aminmax(side, dim=0)]
+    largest = max(float(extreme.abs().max()) for extreme in extremes)
     if not largest < 1e140:
         raise SteadyganError("features too large for distances", "scale them to a sensible range")
     return centre, max(largest, 1e-140)
