@@ -19,7 +19,7 @@ from steadygan.evaluation.frechet import checked_pair
 CHUNK_VALUES = 1 << 22
 """Distances in a block by default: 16 MiB in float32."""
 
-SQUARE = 1024
+SQUARE = 512
 """Rows and columns of a block of distances within one set, where one half of the table serves for both."""
 
 CONVERTED = 256
@@ -132,9 +132,7 @@ class _Side:
         """Squared distance (scaled, float64) of every row to its k-th nearest other row."""
         count = min(k + SPARE, len(self.rows) - 1)
         lowest, columns = self._nearest(count, chunk or SQUARE)
-        places = torch.arange(len(self.rows), device=columns.device)
-        exact = [self._to_nearest(part, columns[part]) for part in torch.split(places, CONVERTED // 4)]
-        radii: Tensor = torch.cat(exact).kthvalue(k, dim=1).values
+        radii: Tensor = self._measured(lowest.double(), columns, k).kthvalue(k, dim=1).values
         if count < len(self.rows) - 1:
             # A row left out might be nearer than the k found: then all of them are measured again.
             for row in ((lowest.amax(1).double() < radii) & (radii > 0.0)).nonzero().flatten().tolist():
@@ -156,10 +154,15 @@ class _Side:
                 _keep(lowest[i : i + step], columns[i : i + step], least, j)
         return lowest, columns
 
-    def _to_nearest(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Squared distances (scaled) of these rows to several others each, in float64."""
-        difference = self.rows[rows].double()[:, None] - self.rows[columns]
-        return difference.square_().sum(2) / self.scale**2
+    def _measured(self, lowest: Tensor, columns: Tensor, k: int) -> Tensor:
+        """Squared distances of which the k-th of a row is exact: only those that might be it are measured."""
+        highest = lowest + 2.0 * self.slip * (self.norms.double()[:, None] + self.norms[columns])
+        above = lowest > highest.kthvalue(k, dim=1, keepdim=True).values
+        below = highest < lowest.kthvalue(k, dim=1, keepdim=True).values
+        rows, places = (~(above | below)).nonzero().unbind(1)
+        found = torch.where(above, torch.inf, -torch.inf).double()
+        found[rows, places] = self.exact(self, rows, columns[rows, places])
+        return found
 
     def _radius(self, row: int, k: int) -> Tensor:
         columns = torch.arange(len(self.rows), device=self.rows.device)
