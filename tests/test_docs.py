@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-COMMANDS = ("train", "resume", "sample", "info", "recipes")
+COMMANDS = ("train", "resume", "sample", "evaluate", "compare", "info", "recipes")
 
 
 def load_tool(name: str) -> ModuleType:
@@ -76,6 +76,8 @@ TABLES = [
     ("steadygan.data.augmentation", "AUGMENTATIONS", "data.md"),
     ("steadygan.data.augmentation", "POLICIES", "data.md"),
     ("steadygan.game.optimizers", "OPTIMIZERS", "engine.md"),
+    ("steadygan.evaluation.metrics_table", "METRICS", "evaluation.md"),
+    ("steadygan.evaluation.features", "FEATURES", "evaluation.md"),
     ("steadygan.objectives.adversarial", "ADVERSARIAL_LOSSES", "objectives.md"),
     ("steadygan.objectives.penalties", "PENALTIES", "objectives.md"),
     ("steadygan.objectives.weights", "WEIGHT_PENALTIES", "objectives.md"),

@@ -1,7 +1,7 @@
 """steadygan trains generative adversarial networks without babysitting.
 
-``steadygan.train(...)``, ``steadygan.resume(...)`` and ``steadygan.load(...)`` are all that most people need; torch is
-imported with the first of them, not with the package.
+``steadygan.train(...)``, ``steadygan.resume(...)``, ``steadygan.load(...)`` and ``steadygan.evaluate(...)`` are all
+that most people need; torch is imported with the first of them, not with the package.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from steadygan.errors import SteadyganError
 
 if TYPE_CHECKING:
-    from steadygan.api import Trained, load, resume, train
+    from steadygan.api import Trained, compare, evaluate, load, resume, train
 
 __version__ = "0.1.0"
-__all__ = ["SteadyganError", "Trained", "__version__", "load", "resume", "train"]
+__all__ = ["SteadyganError", "Trained", "__version__", "compare", "evaluate", "load", "resume", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Trained", "load", "resume", "train"):
+    if name in ("Trained", "compare", "evaluate", "load", "resume", "train"):
         from steadygan import api
 
         return getattr(api, name)

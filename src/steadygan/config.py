@@ -230,6 +230,13 @@ class RunConfig(Settings):
     milestones: int = Field(0, ge=0)
     """Checkpoints at multiples of this many images are kept for ever; 0: none."""
     tensorboard: bool = False
+    evaluate_every: int = Field(0, ge=0)
+    """Images between measurements of the averaged generator; 0: none."""
+    evaluate_metrics: tuple[str, ...] = ("fid", "kid")
+    evaluate_features: str = "judge"
+    """The feature network of these measurements, as `steadygan evaluate --features` takes it."""
+    evaluate_count: int = Field(1000, ge=0)
+    """Fakes that are measured each time; 0: half as many as there are reals, at most 10,000."""
 
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:

@@ -16,14 +16,22 @@ from steadygan.cli.main import COMMANDS
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        ("", "no command: choose one of train, resume, sample, info, recipes, or see steadygan --help"),
+        (
+            "",
+            "no command: choose one of train, resume, sample, evaluate, compare, info, recipes,"
+            " or see steadygan --help",
+        ),
         ("tran", "unknown command 'tran': did you mean 'train'?"),
-        ("xyzzy", "unknown command 'xyzzy': choose one of info, recipes, resume, sample, train"),
+        ("xyzzy", "unknown command 'xyzzy': choose one of compare, evaluate, info, recipes, resume, sample, train"),
         ("--bogus", "unknown option --bogus: a command comes first, see steadygan --help"),
         ("train", "train needs data: see steadygan train --help"),
         ("resume", "resume needs a run's folder: see steadygan resume --help"),
         ("sample --count 3", "sample needs a run's folder: see steadygan sample --help"),
         ("info", "info needs a run or data: see steadygan info --help"),
+        ("evaluate", "evaluate needs a run, or images: see steadygan evaluate --help"),
+        ("compare", "nothing to compare: name two or more runs"),
+        ("evaluate run --count many", "--count 'many' is not a whole number: see steadygan evaluate --help"),
+        ("evaluate my samples", "evaluate takes one name, not 2: quote a path that has spaces"),
         ("train my images", "train takes one name, not 2: quote a path that has spaces"),
         ("train digits --recip mlp", "unknown option --recip: did you mean --recipe?"),
         ("train digits --recip=mlp", "unknown option --recip: did you mean --recipe?"),

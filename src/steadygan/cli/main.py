@@ -107,6 +107,52 @@ def sample(
     commands.sample(run, count, seed, commands.one_form(grid=grid, folder=folder, npz=npz), label, out, device)
 
 
+def evaluate(
+    samples: Annotated[Positional[str], arg(metavar="RUN|FOLDER|SAMPLES.NPZ", help_behavior_hint="")],
+    /,
+    *,
+    against: Annotated[str | None, _shown("DATA")] = None,
+    metrics: Annotated[str, arg(metavar="NAME,NAME")] = "fid,kid,prdc",
+    features: Annotated[str, arg(metavar="NAME|NAME:FILE")] = "judge",
+    count: Annotated[int | None, _shown("N")] = None,
+    seeds: Annotated[int, arg(metavar="K")] = 3,
+    device: Annotated[str, arg(metavar="NAME")] = "cpu",
+    set: Settings = (),  # noqa: A002 - the flag's name
+) -> None:
+    """Measure fakes against real images.
+
+    Args:
+        samples: a run's folder, or a folder or zip of images, or an .npy or .npz file
+        against: the real images, as DATA for train; without it the data of the run
+        metrics: names joined by commas, or all; the page on evaluation lists them
+        features: judge, inception, dino, random or pixels; NAME:FILE takes weights from a file
+        count: how many fakes; without it half as many as there are reals, at most 10,000
+        seeds: how often fakes are drawn and measured
+        device: cpu, cuda or auto
+        set: data settings of the reals, e.g. data.split=test
+    """
+    from steadygan.cli import measuring
+
+    measuring.evaluate(samples, against, metrics, features, count, seeds, device, set)
+
+
+def compare(
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN", help_behavior_hint="")],
+    /,
+    *,
+    out: Annotated[Path | None, _shown("PNG")] = None,
+) -> None:
+    """Put runs side by side with a picture of their samples.
+
+    Args:
+        runs: folders of two or more runs
+        out: the picture, a name that is not taken yet; without it one under runs/
+    """
+    from steadygan.cli import measuring
+
+    measuring.compare(runs, out)
+
+
 def info(
     what: Annotated[Positional[str], arg(metavar="RUN|DATA", help_behavior_hint="")],
     /,
@@ -139,6 +185,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "resume": resume,
     "sample": sample,
+    "evaluate": evaluate,
+    "compare": compare,
     "info": info,
     "recipes": recipes,
 }

@@ -81,10 +81,12 @@ def _unknown_option(word: str, name: str, flags: Mapping[str, type]) -> Steadyga
 def _miscounted(name: str, command: Callable[..., None], given: int) -> SteadyganError | None:
     """The error for too few or too many words beside the options."""
     takes = [one for one in inspect.signature(command).parameters.values() if one.kind is one.POSITIONAL_ONLY]
-    if given > len(takes):
+    several = any("tuple" in str(one.annotation) for one in takes)
+    if given > len(takes) and not several:
         return SteadyganError(f"{name} takes one name, not {given}", "quote a path that has spaces")
     missing = [one.name for one in takes[given:] if one.default is one.empty]
     words = {"data": "data", "run": "a run's folder", "what": "a run or data"}
+    words |= {"samples": "a run, or images", "runs": "two or more runs"}
     return SteadyganError(f"{name} needs {words[missing[0]]}", f"see steadygan {name} --help") if missing else None
 
 

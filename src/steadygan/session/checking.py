@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from steadygan.config import RunConfig
 from steadygan.data.augmentation import resolve
 from steadygan.errors import SteadyganError, unknown
+from steadygan.evaluation.features import FEATURES
+from steadygan.evaluation.metrics_table import choose
 from steadygan.game.optimizers import OPTIMIZERS
 from steadygan.networks import ACTIVATIONS, DISCRIMINATORS, GENERATORS, INITIALISATIONS, NORMALISATIONS
 from steadygan.networks.sizes import stage_sizes
@@ -32,6 +34,9 @@ def check(config: RunConfig) -> None:
     if not isinstance(lookup("loss", config.loss, ADVERSARIAL_LOSSES), AdversarialLoss):
         raise SteadyganError(f"{config.loss!r} is not an AdversarialLoss", "see the page on objectives")
     _known("penalty", config.penalties, PENALTIES)
+    choose(config.evaluate_metrics)
+    if (features := config.evaluate_features.partition(":")[0]) not in FEATURES:
+        raise unknown("features", features, FEATURES)
     resolve(config.augmentation.policy)
     for role, player in config.players.items():
         network = player.network

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from steadygan import __version__
 from steadygan.config import RunConfig
@@ -22,12 +23,20 @@ FREE = ("keep", "milestones", "tensorboard", "why", "data.source", "data.folder"
 
 def differences(then: Any, config: RunConfig, data_then: str, data_now: str) -> list[str]:
     """What has changed since the checkpoint was written, in words; empty where nothing that matters has."""
-    old, new = flat(then), flat(json.loads(config.model_dump_json()))
+    old, new = flat(_completed(then)), flat(json.loads(config.model_dump_json()))
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key) and key not in FREE]
     found = [f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys]
     if data_then != data_now:
         found.append(f"the data was {data_then[:12]}, is {data_now[:12]}")
     return found
+
+
+def _completed(then: Any) -> Any:
+    """The config of an older version with the settings that came later, which stood at their defaults."""
+    try:
+        return json.loads(RunConfig(**then).model_dump_json())
+    except (TypeError, ValidationError):
+        return then
 
 
 def describe(folder: RunFolder, device: torch.device, config: RunConfig, images_seen: int) -> None:

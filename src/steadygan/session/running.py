@@ -27,6 +27,7 @@ from steadygan.runtime import devices, storage
 from steadygan.runtime.folder import RunFolder
 from steadygan.session import memory
 from steadygan.session.environment import describe, differences
+from steadygan.session.evaluating import Milestones
 from steadygan.session.watching import Pace, Silent, Watcher
 from steadygan.session.wiring import Wired, wire
 
@@ -112,6 +113,7 @@ class Run:
         state, config = self.state, self.config
         self._marks = [(time.monotonic(), state.images_seen)]
         seen = state.images_seen
+        measuring = self._measuring()
         if seen == 0:
             self._picture()
         for record in loop(state, self.wired.moves, self.wired.draw):
@@ -121,6 +123,9 @@ class Run:
                 self._record(record)
             if crosses(config.sample_every, before, record.images_seen) or state.done:
                 self._picture()
+            if measuring and (crosses(config.evaluate_every, before, record.images_seen) or state.done):
+                for line in measuring.lines(record.images_seen):
+                    self.folder.append("metrics.jsonl", line)
             milestone, stop = crosses(config.milestones, before, record.images_seen), self._stop
             last = state.done or stop > 0
             if last or milestone or crosses(config.checkpoint_every, before, record.images_seen):
@@ -128,6 +133,15 @@ class Run:
             if stop and not state.done:
                 raise Stopped(stop, state.images_seen)
         outputs.finish(self.folder.path)
+
+    def _measuring(self) -> Milestones | None:
+        """What measures the average while the run goes on, where that is asked for."""
+        one = self.config
+        if not one.evaluate_every:
+            return None
+        return Milestones(
+            one, self.data, one.evaluate_metrics, one.evaluate_features, one.evaluate_count, self.wired.samples
+        )
 
     def _companions(self, record: Record) -> None:
         for companion in self.state.companions.values():
