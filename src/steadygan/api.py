@@ -71,7 +71,8 @@ def plan(
     source = settings.data_config(DataConfig(source=_placed(data), image_size=image_size), set)
     _check_early(recipe, source, given)
     opened = open_data(source, progress=progress)
-    facts = DataFacts(opened.name, len(opened.train), opened.shape, opened.classes, source)
+    device = devices.choose_device(str(dict(map(settings.pair, given)).get("device", "auto"))).type
+    facts = DataFacts(opened.name, len(opened.train), opened.shape, opened.classes, source, device)
     config = prepare(settings.apply(recipes.build(recipe, facts), given), opened)
     trials: list[planning.Trial] = []
     if minutes is not None:

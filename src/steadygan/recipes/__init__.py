@@ -38,6 +38,7 @@ def choose(facts: DataFacts) -> tuple[str, str]:
     """The recipe that ``auto`` stands for on this data, and why, in words."""
     channels, height, width = facts.shape
     size = f"{facts.count:,} images of {width}x{height} with {channels} channel{'s' if channels > 1 else ''}"
+    size += " on a CPU" if facts.device == "cpu" else " on a GPU"
     if facts.name == "digits" and (height, width) == (8, 8):
         return "digits", f"{size}: the small default family"
     scarce = (

@@ -11,11 +11,14 @@ from steadygan.recipes.parts import player, run, scarce
 
 
 def r3(facts: DataFacts) -> RunConfig:
-    """Relativistic pairing, R1 and R2 on every round, Adam with beta1 = 0; augmentation where data are scarce."""
+    """Relativistic pairing, R1 and R2 on every round, Adam with beta1 = 0; augmentation where data are scarce.
+
+    Narrow on a CPU, wider on a GPU, where width costs little (the rate is tuned on the CPU alone)."""
     rate = 1.5e-3 if facts.pixels <= 64 * 64 else 7.5e-4
+    capacity = 24 if facts.device == "cpu" else 64
     players = {
-        "generator": player("r3", 24, rate=rate, betas=(0.0, 0.99)),
-        "discriminator": player("r3", 24, rate=rate, betas=(0.0, 0.99)),
+        "generator": player("r3", capacity, rate=rate, betas=(0.0, 0.99)),
+        "discriminator": player("r3", capacity, rate=rate, betas=(0.0, 0.99)),
     }
     penalties = {"r1": PenaltyConfig(weight=constant(0.5)), "r2": PenaltyConfig(weight=constant(0.5))}
     return run(
