@@ -88,7 +88,9 @@ def test_the_makefile_knows_its_targets(target: str) -> None:
 
 
 def test_pytest_comes_last_so_that_its_closing_line_does() -> None:
-    done = subprocess.run(["make", "-n", "-j4", "test"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-n", "-j4", "test"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert "pytest" in done.stdout.strip().splitlines()[-1]
 
 
