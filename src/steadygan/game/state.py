@@ -34,6 +34,12 @@ class Optimizer(Stateful, Protocol):
     def step(self) -> Any: ...
 
 
+class Companion(Stateful, Protocol):
+    """A watcher outside the loop that carries a state: reads every record and may turn controls."""
+
+    def read(self, record: Any, controls: Controls, /) -> None: ...
+
+
 @dataclass
 class Setting:
     """What does not change during a run: sizes, precision, and when to measure."""
@@ -63,7 +69,7 @@ class GameState:
     setting: Setting
     averages: dict[str, Average] = field(default_factory=dict)
     memory: dict[str, Tensor] = field(default_factory=dict)
-    companions: dict[str, Stateful] = field(default_factory=dict)
+    companions: dict[str, Companion] = field(default_factory=dict)
     images_seen: int = 0
     rounds: int = 0
     attempt: int = 0

@@ -10,7 +10,16 @@ from torch import Tensor, nn
 
 from steadygan.game.move import Move, Play, Term, Terms, move
 from steadygan.objectives.adversarial import AdversarialLoss, flip_labels
-from steadygan.objectives.auxiliary import feature_matching, historical_averaging, instance_noise, lecam, pack, top_k
+from steadygan.objectives.auxiliary import (
+    feature_matching,
+    historical_averaging,
+    instance_noise,
+    lecam,
+    pack,
+    top_k,
+    update_average,
+    update_historical_averages_,
+)
 from steadygan.objectives.weights import clip_weights_
 
 Penalty = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
@@ -201,10 +210,9 @@ def _lecam(play: Play, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """LeCam's term against the running averages of both sides' logits, which are then moved on."""
     averages = []
     for side, logits in (("real", real_logits), ("fake", fake_logits)):
-        mean = logits.detach().mean()
-        past = play.memory.get(f"lecam.{side}", mean)
+        past = play.memory.get(f"lecam.{side}", logits.detach().mean())
         averages.append(past)
-        play.memory[f"lecam.{side}"] = past * 0.99 + mean * 0.01
+        play.memory[f"lecam.{side}"] = update_average(past, logits)
     return lecam(real_logits, fake_logits, averages[0], averages[1])
 
 
@@ -212,14 +220,12 @@ def _history(play: Play, name: str, parameters: list[Tensor]) -> list[Tensor]:
     """The mean of every parameter over all rounds so far (Salimans et al. 2016), kept in the game's memory."""
     count = play.memory.setdefault(f"history.{name}.count", torch.zeros(())) + (1 if play.part == 0 else 0)
     play.memory[f"history.{name}.count"] = count
-    averages = []
-    for index, parameter in enumerate(parameters):
-        key = f"history.{name}.{index}"
-        past = play.memory.get(key, torch.zeros_like(parameter))
-        if play.part == 0:
-            past = past + (parameter.detach() - past) / float(count)
-            play.memory[key] = past
-        averages.append(past)
+    averages = [
+        play.memory.setdefault(f"history.{name}.{index}", torch.zeros_like(parameter))
+        for index, parameter in enumerate(parameters)
+    ]
+    if play.part == 0:
+        update_historical_averages_(averages, parameters, int(count))
     return averages
 
 

@@ -20,7 +20,6 @@ from steadygan.errors import SteadyganError, Stopped
 from steadygan.game import checkpoint
 from steadygan.game.loop import loop
 from steadygan.game.round import Record, crosses
-from steadygan.health.adaptive import AdaptiveAugmentation
 from steadygan.health.vitals import Vitals
 from steadygan.report import outputs
 from steadygan.runtime import devices, storage
@@ -145,8 +144,7 @@ class Run:
 
     def _companions(self, record: Record) -> None:
         for companion in self.state.companions.values():
-            if isinstance(companion, AdaptiveAugmentation):
-                companion.read(record, self.state.controls)
+            companion.read(record, self.state.controls)
 
     def _record(self, record: Record) -> None:
         line = record.line()
