@@ -171,6 +171,23 @@ class AverageConfig(Settings):
     """The half-life is at most this share of ``images_seen``; 0: no ramp."""
 
 
+class HealthConfig(Settings):
+    """How the game is watched, and what may be done about what is found."""
+
+    mode: Literal["mend", "watch", "off"] = "mend"
+    """``mend``: tell and treat; ``watch``: tell only, and leave the game's bits alone; ``off``: neither."""
+    every: int = Field(0, ge=0)
+    """Images between check-ups, at measured rounds; 0: planned from the length."""
+    count: int = Field(256, ge=16, le=4096)
+    """Fakes, and reals at most, that a check-up looks at."""
+    without: tuple[str, ...] = ()
+    """Interventions that must not be used, by name."""
+    rollbacks: int = Field(4, ge=0, le=100)
+    """Most rollbacks of a run."""
+    stop_when_finished: bool = False
+    """End the run where there is no progress left, instead of telling so only."""
+
+
 class RunConfig(Settings):
     """Everything that determines a run: the same config, data and machine give the same bits."""
 
@@ -230,6 +247,9 @@ class RunConfig(Settings):
     milestones: int = Field(0, ge=0)
     """Checkpoints at multiples of this many images are kept for ever; 0: none."""
     tensorboard: bool = False
+    health: HealthConfig = HealthConfig()
+    sicken: str = ""
+    """An illness to put into the run on purpose: ``NAME`` or ``NAME:SEVERITY``, for teaching and for benchmarks."""
     evaluate_every: int = Field(0, ge=0)
     """Images between measurements of the averaged generator; 0: none."""
     evaluate_metrics: tuple[str, ...] = ("fid", "kid")

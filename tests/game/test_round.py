@@ -177,7 +177,7 @@ def test_controls_are_read_anew_every_round(assemble: Any) -> None:
     moves = (move("x", ("x",), pull("x", 0.0)),)
     rounds = loop(state, moves, still)
     next(rounds)
-    state.controls.turn("learning_rate.x", factor=0.0)
+    state.controls.turn("learning_rate.x", by="me", factor=0.0)
     record = next(rounds)
     assert state.players["x"].value.item() == 0.5, "the second round was played at rate 0"
     assert record.signals["control/learning_rate.x"] == 0.0

@@ -86,12 +86,12 @@ def test_a_control_is_its_schedule_times_factor_plus_shift_within_its_range(
     controls = Controls(TOTAL)
     controls.declare("knob", schedule, *bounds)
     controls.at(place)
-    controls.turn("knob", factor=factor)
-    controls.turn("knob", shift=shift)
+    controls.turn("knob", by="me", factor=factor)
+    controls.turn("knob", by="me", shift=shift)
     assert bounds[0] <= controls["knob"] <= bounds[1]
     raw = value_at(schedule, place, TOTAL) * factor + shift
     assert controls["knob"] == min(bounds[1], max(bounds[0], raw))
-    assert controls.turned("knob") == (factor, shift)
+    assert controls.turned("knob", "me") == (factor, shift)
     fresh = Controls(TOTAL)
     fresh.declare("knob", schedule, *bounds)
     fresh.at(place)
@@ -111,6 +111,6 @@ def test_an_unknown_control_names_the_nearest() -> None:
     controls = Controls(TOTAL)
     controls.declare("learning_rate.generator", 0.1)
     with pytest.raises(SteadyganError, match=r"did you mean 'learning_rate.generator'\?"):
-        controls.turn("learning_rate.generater", factor=0.5)
+        controls.turn("learning_rate.generater", by="me", factor=0.5)
     assert list(controls) == ["learning_rate.generator"]
     assert len(controls) == 1

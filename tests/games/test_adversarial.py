@@ -73,7 +73,7 @@ def test_lazy_penalties_come_every_so_often_and_weigh_as_much_more(game: Game, p
 
 
 def test_lecam_ties_to_the_past_and_moves_it_on(game: Game, play: MakePlay) -> None:
-    one, this = game(lecam=True), play(lecam=0.3)
+    one, this = game(), play(lecam=0.3)
     first = one.tell(this)["auxiliary/lecam"]
     real, fake = (this.notes[f"discriminator/{side}_logits"] for side in ("real", "fake"))
     assert first.weight == 0.3
@@ -161,7 +161,7 @@ def test_noise_and_augmentation_are_for_both_sides_and_the_penalty_sees_what_com
 
 
 def test_feature_matching_has_the_reals_for_a_fixed_target(game: Game, play: MakePlay) -> None:
-    one, this = game(feature_matching=True), play(feature_matching=2.0)
+    one, this = game(), play(feature_matching=2.0)
     one.tell(this)
     judge, made = this.players["discriminator"], this.shared["fakes.0"]
     term = one.be_believed(this)["auxiliary/feature_matching"]

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from steadygan.config import ScheduleConfig
 from steadygan.errors import SteadyganError, unknown
 from steadygan.game.schedules import value_at
 
+UNTURNED = (1.0, 0.0)
+"""Factor and shift of a knob that nobody has touched."""
+
 
 @dataclass
 class Control:
-    """A scheduled value times ``factor`` plus ``shift``, kept within [low, high]."""
+    """A scheduled value times all factors plus all shifts, kept within [low, high].
+
+    ``turns`` holds a factor and a shift for everyone who turned the knob, so that two of them (adaptive augmentation
+    and health, or a person) neither undo nor overwrite each other.
+    """
 
     schedule: ScheduleConfig
     low: float
     high: float
-    factor: float = 1.0
-    shift: float = 0.0
+    turns: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def value(self, images_seen: int, total: int) -> float:
-        raw = value_at(self.schedule, images_seen, total) * self.factor + self.shift
+        raw = value_at(self.schedule, images_seen, total)
+        if self.turns:
+            raw = raw * prod(factor for factor, _ in self.turns.values()) + sum(s for _, s in self.turns.values())
         return min(self.high, max(self.low, raw))
 
 
@@ -53,13 +62,15 @@ class Controls(Mapping[str, float]):
         """Move the clock."""
         self._clock = images_seen
 
-    def turn(self, name: str, *, factor: float | None = None, shift: float | None = None) -> None:
-        """Set a control's factor or shift; its schedule goes on underneath."""
+    def turn(self, name: str, *, by: str, factor: float | None = None, shift: float | None = None) -> None:
+        """Set the factor or the shift that ``by`` gives a control; its schedule goes on underneath."""
         if name not in self._controls:
             raise unknown("control", name, self._controls)
-        control = self._controls[name]
-        control.factor = control.factor if factor is None else float(factor)
-        control.shift = control.shift if shift is None else float(shift)
+        was = self.turned(name, by)
+        turn = (was[0] if factor is None else float(factor), was[1] if shift is None else float(shift))
+        self._controls[name].turns[by] = turn
+        if turn == UNTURNED:
+            del self._controls[name].turns[by]
 
     def __getitem__(self, name: str) -> float:
         return self._controls[name].value(self._clock, self.total)
@@ -70,13 +81,21 @@ class Controls(Mapping[str, float]):
     def __len__(self) -> int:
         return len(self._controls)
 
-    def turned(self, name: str) -> tuple[float, float]:
-        """Present factor and shift of a control."""
-        return self._controls[name].factor, self._controls[name].shift
+    def turned(self, name: str, by: str) -> tuple[float, float]:
+        """Factor and shift that ``by`` gives a control at present."""
+        return self._controls[name].turns.get(by, UNTURNED)
+
+    def room(self, name: str) -> tuple[float, float]:
+        """The range that a control is kept within."""
+        return self._controls[name].low, self._controls[name].high
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: [control.factor, control.shift] for name, control in self._controls.items()}
+        return {
+            name: {by: list(turn) for by, turn in control.turns.items()} for name, control in self._controls.items()
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for name, (factor, shift) in state.items():
-            self.turn(name, factor=factor, shift=shift)
+        for name, turns in state.items():
+            if name not in self._controls:
+                raise unknown("control", name, self._controls)
+            self._controls[name].turns = {by: (float(factor), float(shift)) for by, (factor, shift) in turns.items()}

@@ -122,5 +122,16 @@ def _step(state: GameState, name: str, measured: bool) -> dict[str, Tensor | flo
             torch._foreach_div_(gradients, norm + 1e-12)
         elif limit > 0:
             torch._foreach_mul_(gradients, (limit / (norm + 1e-12)).clamp(max=1.0))
+    before = torch._foreach_clone(parameters) if measured and parameters else []
     state.optimizers[name].step()
+    if before:
+        signals[f"{name}/update"] = _moved(before, parameters)
     return signals
+
+
+@torch.no_grad()
+def _moved(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
+    """||after - before|| / ||before|| over all parameters: how large a step was beside the weights."""
+    steps = torch._foreach_sub(list(after), list(before))
+    size = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(before))))
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(steps))) / (size + 1e-12)

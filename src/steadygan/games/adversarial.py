@@ -39,7 +39,8 @@ class LazyPenalty:
 class AdversarialGame:
     """Generator and discriminator as two moves: the discriminator learns to tell, then the generator to be believed.
 
-    Both see the same augmented, noised and packed images. ``label_flipping`` swaps a real and a fake before the
+    Both see the same augmented, noised and packed images. What a control of 0 weighs costs nothing, so penalties and
+    terms that the recipe does not use stay at hand for health to turn on. ``label_flipping`` swaps a real and a fake before the
     discriminator. With ``share_fakes`` the generator learns from the fakes of the discriminator's last step.
     """
 
@@ -52,8 +53,6 @@ class AdversarialGame:
     label_flipping: float = 0.0
     packing: int = 1
     conditional: bool = False
-    feature_matching: bool = False
-    lecam: bool = False
     share_fakes: bool = True
 
     def moves(self) -> tuple[Move, ...]:
@@ -83,16 +82,16 @@ class AdversarialGame:
         if self.label_flipping:
             seen = flip_labels(real_logits, fake_logits, self.label_flipping)
         terms["discriminator/loss"] = Term(self.loss.discriminator(*seen))
-        if self.lecam:
-            terms["auxiliary/lecam"] = Term(_lecam(play, real_logits, fake_logits), play.controls["lecam"])
+        if (weight := play.controls["lecam"]) > 0:
+            terms["auxiliary/lecam"] = Term(_lecam(play, real_logits, fake_logits), weight)
         return terms | self._on_weights(play, "discriminator")
 
     def _penalise(self, play: Play, judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Terms:
-        """The gradient-based penalties that are due this round."""
+        """The gradient-based penalties that weigh anything and are due this round."""
         terms: Terms = {}
         for penalty in self.penalties:
-            if play.round % penalty.every == 0:
-                weight = play.controls[f"penalty.{penalty.name}"] * penalty.every
+            weight = play.controls[f"penalty.{penalty.name}"] * penalty.every
+            if weight > 0 and play.round % penalty.every == 0:
                 terms[f"penalty/{penalty.name}"] = Term(penalty.values(judge, real, fake), weight)
         return terms
 
@@ -113,8 +112,8 @@ class AdversarialGame:
         if share < 1:
             values = top_k(values, fake_logits, share)
         terms = {"generator/loss": Term(values)}
-        if self.feature_matching:
-            terms["auxiliary/feature_matching"] = Term(self._match(play, fake), play.controls["feature_matching"])
+        if (weight := play.controls["feature_matching"]) > 0:
+            terms["auxiliary/feature_matching"] = Term(self._match(play, fake), weight)
         return terms | self._on_weights(play, "generator")
 
     def _fakes(self, play: Play, label: Tensor | None) -> Tensor:
@@ -199,6 +198,18 @@ def _note_logits(play: Play, real_logits: Tensor, fake_logits: Tensor) -> None:
         if play.measured:
             wins = (real_logits[:, None] > fake_logits[None, :]).to(real_logits.dtype).mean()
             play.note("discriminator/win_rate", wins)
+            play.note("discriminator/separation", separation(real_logits, fake_logits))
+
+
+def separation(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """How far the two sides' logits lie apart: difference of their means over their pooled standard deviation.
+
+    Unlike signs and accuracies it means the same for every loss, since it knows neither a zero nor a scale.
+    """
+    if len(real_logits) < 2:
+        return torch.zeros_like(real_logits.mean())
+    pooled = (real_logits.var() + fake_logits.var()).div(2).sqrt()
+    return (real_logits.mean() - fake_logits.mean()) / pooled.clamp_min(1e-8)
 
 
 def _spread(images: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ class AdaptiveAugmentation:
         value = float(self.sign(record))
         direction = (value > self.target) - (value < self.target)
         self.shift = min(1.0, max(0.0, self.shift + direction * self.stride))
-        controls.turn("augmentation", shift=self.shift)
+        controls.turn("augmentation", by="adaptive", shift=self.shift)
 
     def state_dict(self) -> dict[str, Any]:
         return {"shift": self.shift}

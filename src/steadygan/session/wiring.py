@@ -34,6 +34,10 @@ from steadygan.runtime import devices, seeding
 CHUNK = 64
 """Samples come in chunks of this many, each of a seed of its own: sample i does not depend on how many are asked."""
 
+RESERVE_PENALTIES = ("r1", "r2")
+RESERVE_POLICY = ("translate", "cutout")
+"""What stands ready at weight and strength 0 where a recipe has none of its own, for health to turn on."""
+
 
 def lookup(kind: str, name: str, table: dict[str, Any]) -> Any:
     """The table's entry, or what ``module:function`` points to outside the package."""
@@ -157,9 +161,10 @@ def _loss(config: RunConfig) -> AdversarialLoss:
 
 def _adversarial(config: RunConfig, loss: AdversarialLoss) -> tuple[Move, ...]:
     """The moves of the standard two-player game."""
-    roles, policy = config.players, resolve(config.augmentation.policy)
+    roles, policy = config.players, resolve(config.augmentation.policy or RESERVE_POLICY)
     latents = lookup("latent distribution", config.latent.distribution, LATENTS)
     penalties = [LazyPenalty(name, lookup("penalty", name, PENALTIES), p.every) for name, p in config.penalties.items()]
+    penalties += [LazyPenalty(name, PENALTIES[name]) for name in RESERVE_PENALTIES if name not in config.penalties]
     return AdversarialGame(
         loss=loss,
         latent=lambda count, device: latents(count, config.latent.size, None, device),
@@ -169,12 +174,10 @@ def _adversarial(config: RunConfig, loss: AdversarialLoss) -> tuple[Move, ...]:
             for name, player in roles.items()
         },
         historical=frozenset(name for name, player in roles.items() if player.historical_averaging != constant(0.0)),
-        augment=(lambda images, strength: augment(images, policy, strength)) if policy else None,
+        augment=lambda images, strength: augment(images, policy, strength),
         label_flipping=config.label_flipping,
         packing=config.packing,
         conditional=any(player.network.conditional for player in roles.values()),
-        feature_matching=config.feature_matching != constant(0.0),
-        lecam=config.lecam != constant(0.0),
         share_fakes=config.share_fakes,
     ).moves()
 
@@ -207,6 +210,9 @@ def _controls(config: RunConfig) -> Controls:
             controls.declare(f"penalty.{kind}.{name}", weight)
     for name, penalty in config.penalties.items():
         controls.declare(f"penalty.{name}", penalty.weight)
+    for name in RESERVE_PENALTIES:
+        if name not in config.penalties:
+            controls.declare(f"penalty.{name}", 0.0)
     controls.declare("augmentation", config.augmentation.strength, 0.0, 1.0)
     controls.declare("instance_noise", config.instance_noise, 0.0, 10.0)
     controls.declare("top_k", config.top_k, 0.01, 1.0)
