@@ -116,13 +116,13 @@ def _step(state: GameState, name: str, measured: bool) -> dict[str, Tensor | flo
     signals: dict[str, Tensor | float] = {}
     if (measured or normalise or limit > 0) and parameters:
         gradients = [p.grad for p in parameters if p.grad is not None]
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        norm = _length(gradients)
         signals[f"{name}/gradient_norm"] = norm.detach()
         if normalise:
             torch._foreach_div_(gradients, norm + 1e-12)
         elif limit > 0:
             torch._foreach_mul_(gradients, (limit / (norm + 1e-12)).clamp(max=1.0))
-    before = torch._foreach_clone(parameters) if measured and parameters else []
+    before = [p.detach().clone() for p in parameters] if measured else []
     state.optimizers[name].step()
     if before:
         signals[f"{name}/update"] = _moved(before, parameters)
@@ -132,6 +132,10 @@ def _step(state: GameState, name: str, measured: bool) -> dict[str, Tensor | flo
 @torch.no_grad()
 def _moved(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
     """||after - before|| / ||before|| over all parameters: how large a step was beside the weights."""
-    steps = torch._foreach_sub(list(after), list(before))
-    size = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(before))))
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(steps))) / (size + 1e-12)
+    return _length(torch._foreach_sub(after, before)) / (_length(before) + 1e-12)
+
+
+def _length(tensors: Sequence[Tensor]) -> Tensor:
+    """The norm of all of them as one vector."""
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
+    return norm

@@ -40,8 +40,8 @@ class AdversarialGame:
     """Generator and discriminator as two moves: the discriminator learns to tell, then the generator to be believed.
 
     Both see the same augmented, noised and packed images. What a control of 0 weighs costs nothing, so penalties and
-    terms that the recipe does not use stay at hand for health to turn on. ``label_flipping`` swaps a real and a fake before the
-    discriminator. With ``share_fakes`` the generator learns from the fakes of the discriminator's last step.
+    terms that the recipe does not use stay at hand for health to turn on. ``label_flipping`` swaps a real and a fake before
+    the discriminator. With ``share_fakes`` the generator learns from the fakes of the discriminator's last step.
     """
 
     loss: AdversarialLoss
