@@ -1,4 +1,4 @@
-"""The signals of a check-up, in a table that ``checkup.examine`` walks.
+"""The signals of a check-up: a table, and the function that walks it.
 
 A signal of one's own is a function of the ``CheckUp`` and a line in ``SIGNALS``.
 """
@@ -6,23 +6,26 @@ A signal of one's own is a function of the ``CheckUp`` and a line in ``SIGNALS``
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from steadygan.errors import SteadyganError
 from steadygan.evaluation.diversity import mean_pairwise_distance
 from steadygan.evaluation.memorisation import Memorisation, memorisation
 from steadygan.evaluation.modes import bin_test
 from steadygan.health.signal_baseline import (
     PART,
+    Baseline,
     clear_of_chance,
     fine_bands,
     neighbours_view,
     shares,
 )
 from steadygan.health.signal_features import energy_distance
-from steadygan.health.signal_material import FEATURES, CheckUp
+from steadygan.health.signal_material import FEATURES, CheckUp, Patient
 from steadygan.health.signal_weights import dead_share, spectral
 
 CERTAIN = 2.0
@@ -204,3 +207,46 @@ SIGNALS: dict[str, Signal] = {
     "constant_images": Signal("real images of one colour", "share", _fact("constant_images")),
 }
 """Name to signal, in the order in which they are told."""
+
+
+def examine(
+    patient: Patient,
+    baseline: Baseline,
+    memory: Mapping[str, Tensor],
+    count: int,
+    *,
+    without: Collection[str] = (),
+    table: Mapping[str, Signal] | None = None,
+) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """All signals that can be had, by name, and the memory for the next check-up.
+
+    A signal that cannot be had is left out, never NaN. Changes nothing: no random numbers, no gradients left, no mode
+    turned, no buffer touched.
+
+    Args:
+        patient: the game, as far as health may see it.
+        baseline: the reals, from ``Baseline.of`` of the patient's images.
+        memory: what the last check-up gave back; empty at first.
+        count: fakes of each kind, at least 2.
+        without: signals that are not wanted.
+        table: other signals than ``SIGNALS``.
+    """
+    checkup = CheckUp(patient, baseline, memory, count)
+    found: dict[str, float] = {}
+    for name, signal in (SIGNALS if table is None else table).items():
+        if name in without:
+            continue
+        value = _measured(signal, checkup)
+        if value is not None:
+            found[name] = value
+    return found, checkup.remember()
+
+
+def _measured(signal: Signal, checkup: CheckUp) -> float | None:
+    """The signal's value; None where it cannot be had, is not finite, or its arithmetic refuses the material."""
+    try:
+        with torch.no_grad():
+            value = signal.measure(checkup)
+    except SteadyganError:
+        return None
+    return float(value) if value is not None and math.isfinite(value) else None
