@@ -139,6 +139,8 @@ def train(job: Job, run: Path) -> str:
     given: dict[str, Any] = {"sicken": job.unit.sicken} if job.unit.sicken else {}
     data = ward_judge.data_config(setting.data)
     folder = [f"data.folder={data.folder}"] if data.folder else []
+    every = ward_cells.between_check_ups(job.unit)
+    health = [f"health.mode={MODES[job.arm]}", f"health.every={every}"]
     try:
         steadygan.train(
             setting.data,
@@ -147,7 +149,7 @@ def train(job: Job, run: Path) -> str:
             image_size=data.image_size,
             seed=job.unit.seed,
             out=run,
-            set=["threads=1", "sample_count=16", f"health.mode={MODES[job.arm]}", *folder, *setting.settings],
+            set=["threads=1", "sample_count=16", *health, *folder, *setting.settings],
             **given,
         )
     except SteadyganError as error:

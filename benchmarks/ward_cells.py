@@ -18,6 +18,9 @@ HALVES = ("tune", "score")
 SEVERITIES = {"tune": (1.0, 2.0, 3.0), "score": (1.5, 2.5, 3.25)}
 FIRST_SEED = {"tune": 0, "score": 1000}
 SEEDS = 5
+CHECK_UPS = 40
+BATCH = 64
+"""Of every recipe at these sizes."""
 HEALTHY_SEEDS = {"tune": 1, "score": 3}
 """Healthy runs of a setting in which nobody falls ill; where somebody does there are ``SEEDS``."""
 RATES = ("generator.optimizer.learning_rate", "discriminator.optimizer.learning_rate")
@@ -166,6 +169,16 @@ def onset(sicken: str, config: RunConfig) -> int:
         drawn = config.batch * max(player.steps for player in config.players.values())
         return min(illness_moves.burst_rounds(config.seed, 0, number, config.images // drawn)) * drawn
     return 0
+
+
+def between_check_ups(unit: Unit) -> int:
+    """Images between two check-ups: ``CHECK_UPS`` a run, closer than by default since the runs are short."""
+    images = float(SETTINGS[unit.setting].images)
+    if unit.illness == "tiny-batch":
+        # as many rounds as ever, so fewer images
+        illness, severity = parse(unit.sicken)
+        images *= max(2, round(illness.parameter(severity))) / BATCH
+    return max(1, round(images / CHECK_UPS))
 
 
 def expected(illness: str) -> tuple[str, ...]:
