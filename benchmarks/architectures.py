@@ -120,7 +120,7 @@ def draw_net(number: int) -> dict[str, dict[str, Any]]:
 
 def settings_of(cell: Cell) -> tuple[str, list[str]]:
     """The recipe of a cell and its settings; the net is the same in all arms, the rates are the recipe's own."""
-    common = ["threads=1", f"batch={BATCH}", "data.download=false"]
+    common = ["threads=1", f"batch={BATCH}", f"sample_every={cell.images}", "data.download=false"]
     if cell.arm == "reference":
         sizes = [f"{player}.network.capacity={REFERENCE_CAPACITY}" for player in ("generator", "discriminator")]
         return "dcgan", [*common, *sizes, *OFF]
@@ -207,10 +207,18 @@ def figures(trained: steadygan.Trained, found: Jury) -> Row:
     return {"score": round(score, 3), "frechet": judged["frechet"], "top_probability": judged["top_probability"]}
 
 
-def train(run: Path, data: str, recipe: str, images: int, seed: int, settings: Sequence[str]) -> str:
+def train(
+    run: Path,
+    data: str,
+    recipe: str,
+    images: int,
+    seed: int,
+    settings: Sequence[str],
+    image_size: tuple[int, int] | None = None,
+) -> str:
     """Train a run to its end; what stopped it before that, in words. Settings that cannot be used are raised."""
     try:
-        steadygan.train(data, recipe=recipe, images=images, seed=seed, out=run, set=settings)
+        steadygan.train(data, recipe=recipe, images=images, image_size=image_size, seed=seed, out=run, set=settings)
     except SteadyganError as error:
         if error.code == 2:
             raise
