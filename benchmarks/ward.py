@@ -57,6 +57,7 @@ import steadygan
 from steadygan.config import RunConfig
 from steadygan.errors import SteadyganError
 from steadygan.report.jsonl import read_jsonl
+from steadygan.runtime.storage import write_file
 
 HERE = Path(__file__).resolve().parent
 RESULTS, WORK = HERE / "results" / "ward.jsonl", HERE / "work" / "ward"
@@ -320,6 +321,7 @@ def options_from(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--course", type=Path, metavar="RUN", help="draw a kept run into docs/images/ward-course.png")
     parser.add_argument("--cost", action="store_true")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
@@ -339,6 +341,7 @@ def chosen(options: argparse.Namespace) -> list[Unit]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what is missing, or do what was asked for instead; the exit status."""
+    import ward_pictures
     import ward_report
 
     options = options_from(arguments)
@@ -349,6 +352,9 @@ def main(arguments: list[str] | None = None) -> int:
         import ward_cost
 
         ward_cost.measure_all(options.quick)
+    elif options.course:
+        ward_report.IMAGES.mkdir(parents=True, exist_ok=True)
+        write_file(ward_report.IMAGES / "ward-course.png", ward_pictures.course(options.course))
     elif options.table:
         ward_report.write(read(options.out))
     else:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ward_cells
+import ward_pictures
 
-from steadygan.report.canvas import PillowCanvas
 from steadygan.runtime.storage import write_file
 
 HERE = Path(__file__).resolve().parent
@@ -264,42 +264,13 @@ def healthy_table(rows: Rows) -> list[str]:
     return lines
 
 
-COLOURS = {"detected": "#0072b2", "named": "#56b4e9", "cured": "#009e73"}
-
-
-def bars(found: Mapping[str, Mapping[str, Share]]) -> bytes:
-    """Bars of detection, name and cure of each illness, as a PNG; a grey word where no seed was ill."""
-    row, left, width = 40.0, 150.0, 420.0
-    height = 70 + row * max(1, len(found))
-    canvas = PillowCanvas(left + width + 90, height, "The ward: detection, name and cure of each illness")
-    canvas.box(0, 0, left + width + 90, height, "#ffffff")
-    for place, (name, colour) in enumerate(COLOURS.items()):
-        canvas.box(left + 130 * place, 14, 12, 12, colour)
-        canvas.text(left + 130 * place + 18, 25, name, 13, "#222222")
-    for tenth in range(0, 101, 25):
-        x = left + width * tenth / 100
-        canvas.line([(x, 40), (x, height - 24)], "#e6e6e6")
-        canvas.text(x, height - 8, f"{tenth} %", 11, "#6b6b6b", "middle")
-    for number, (illness, parts) in enumerate(found.items()):
-        top = 44 + row * number
-        canvas.text(left - 10, top + 20, illness, 13, "#222222", "end")
-        if not parts["detected"].of:
-            canvas.text(left + 8, top + 20, "no seed ill by its outcome", 12, "#6b6b6b")
-            continue
-        for place, (name, colour) in enumerate(COLOURS.items()):
-            share = parts[name]
-            canvas.box(left, top + 10 * place, max(1.0, width * share.hits / share.of), 8, colour)
-        canvas.text(left + width + 10, top + 20, f"{parts['detected'].of} ill", 12, "#6b6b6b")
-    return canvas.finish()
-
-
 def write(rows: Rows) -> None:
     """Put the figures between the two marks of the docs page, and the bars beside it."""
     text = PAGE.read_text()
     before, _, rest = text.partition(MARKS[0])
     _, _, after = rest.partition(MARKS[1])
     IMAGES.mkdir(parents=True, exist_ok=True)
-    write_file(IMAGES / "ward-illnesses.png", bars(by_illness(rows, "score")))
+    write_file(IMAGES / "ward-illnesses.png", ward_pictures.bars(by_illness(rows, "score")))
     picture = "![Detection, name and cure of each illness on the scored half](images/ward-illnesses.png)"
     made = "Made by `python benchmarks/ward.py --jobs 4` and `python benchmarks/ward.py --table`."
     write_file(PAGE, f"{before}{MARKS[0]}\n\n{table(rows)}\n\n{picture}\n\n{made}\n\n{MARKS[1]}{after}")

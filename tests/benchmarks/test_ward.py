@@ -16,8 +16,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steadygan.errors import SteadyganError
+
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-SCRIPTS = ("judge", "overhead", "ward", "ward_cells", "ward_cost", "ward_judge", "ward_report")
+SCRIPTS = ("judge", "overhead", "ward", "ward_cells", "ward_cost", "ward_judge", "ward_pictures", "ward_report")
+
+NAMES = ("ward", "ward_cells", "ward_judge", "ward_pictures", "ward_report")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +30,7 @@ def scripts() -> Iterator[dict[str, ModuleType]]:
     before = dict(sys.modules)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(FOLDER))
-        yield {name: importlib.import_module(name) for name in ("ward", "ward_cells", "ward_judge", "ward_report")}
+        yield {name: importlib.import_module(name) for name in NAMES}
     for name in SCRIPTS:
         if name not in before:
             sys.modules.pop(name, None)
@@ -255,7 +259,7 @@ def test_the_table_shows_every_figure(report: ModuleType) -> None:
     assert "| detected | 100.0% (1/1;" in shown
     assert "| false alarms in healthy runs | 50.0% (1/2;" in shown
     assert "| `collapse` | 1/1 | 1/1 | 1/1 | 1/1 |" in shown
-    assert report.bars(report.by_illness(rows, "score"))[:4] == b"\x89PNG"
+    assert report.ward_pictures.bars(report.by_illness(rows, "score"))[:4] == b"\x89PNG"
     assert "detected" in report.summary(rows)
     assert "–" in report.table({}), "a ward without results is a table without figures"
 
@@ -293,6 +297,23 @@ def test_events_are_told_in_short(ward: ModuleType) -> None:
     assert found["events"][1] == [60, "diagnosis", "blow-up"] and found["events"][2] == [60, "intervention", "clip"]
     assert not ward.told(EVENTS[:3], 0)["acted"]
     assert ward.told([], 0)["first_ranking"] == []
+
+
+def test_the_course_of_a_run_is_drawn(ward: ModuleType, report: ModuleType, tmp_path: Path) -> None:
+    pictures = report.ward_pictures
+    records = [
+        {"images_seen": 10 * i, "attempt": int(i > 7), "discriminator/win_rate": 0.5, "health/distance": 1 / (i + 1)}
+        for i in range(11)
+    ]
+    records[3]["health/distance"] = None
+    (tmp_path / "records.jsonl").write_text("\n".join(map(json.dumps, records)))
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, EVENTS)))
+    assert pictures.course(tmp_path)[:4] == b"\x89PNG"
+    first, second = pictures.stretches(records, "health/distance")
+    assert [clock for clock, _ in first] == [0, 10, 20, 40, 50, 60, 70] and len(second) == 3
+    (tmp_path / "records.jsonl").write_text('{"images_seen": 1}')
+    with pytest.raises(SteadyganError, match="no records with signals"):
+        pictures.course(tmp_path)
 
 
 def test_only_what_changes_a_run_asks_for_its_twin(ward: ModuleType, cells: ModuleType) -> None:
