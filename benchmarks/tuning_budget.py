@@ -14,7 +14,9 @@ package's small DCGAN, one thread, ``IMAGES`` real images a run.
 Quality is the Fréchet distance of ``SAMPLES`` samples to the test images in the features of an independent LeNet
 (``judge.py``), of the generator that steadygan hands over: the newest good one on disk, and with health on the best one
 (the distance of the last one stands beside it). A run that has none, or whose samples are not finite, gets the
-distance of blank images, and none gets more. One line of ``results/tuning_budget.jsonl`` is one run, played draw by draw.
+distance of blank images, and none gets more.
+
+One line of ``results/tuning_budget.jsonl`` is one run; they are played draw by draw.
 """
 
 from __future__ import annotations
