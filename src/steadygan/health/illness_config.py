@@ -10,8 +10,6 @@ from steadygan.errors import SteadyganError
 
 HIGHEST_RATE = 10.0
 """No control of a learning rate goes above this."""
-UNNORMALISED = ("r3", "sngan", "mlp", "dcgan")
-"""Families of networks in this package that take the option ``normalisation``."""
 
 
 def generator_rate(config: RunConfig, factor: float) -> RunConfig:
@@ -76,7 +74,7 @@ def batch_norm(config: RunConfig, factor: float) -> RunConfig:
             f"recipe {config.recipe!r} has no penalty that batch normalisation would spoil",
             "use 'batch-norm' with a recipe that has one, such as r3, digits or wgan-gp",
         )
-    if name not in UNNORMALISED and ":" in name:
+    if ":" in name:
         raise SteadyganError(f"network {name!r} may not take a normalisation", "use 'batch-norm' with r3 or wgan-gp")
     return _penalties(_network(config, "discriminator", normalisation="batch", spectral_norm=False), factor)
 

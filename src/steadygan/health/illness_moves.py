@@ -17,7 +17,7 @@ from steadygan.runtime import seeding
 INFINITE_FROM = 2
 """That many bursts or more are infinite; fewer are only large."""
 LARGE = 1e4
-PULL = 20.0
+PULL = 500.0
 """Weight of the terms that lead a generator astray: enough to win against any discriminator."""
 
 Want = Callable[[Play], Terms]
@@ -37,7 +37,8 @@ def bursts(moves: tuple[Move, ...], count: float, config: RunConfig) -> tuple[Mo
             terms = want(play)
             if play.round not in burst_rounds(config.seed, int(getattr(play, "attempt", 0)), number, rounds):
                 return terms
-            return {name: term._replace(weight=term.weight * size) for name, term in terms.items()}
+            # a term that stands ready at weight 0 is left alone: 0 times infinity would end what is not there
+            return {n: t._replace(weight=t.weight * size) if t.weight else t for n, t in terms.items()}
 
         return wants
 

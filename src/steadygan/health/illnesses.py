@@ -52,13 +52,13 @@ class Illness:
 ILLNESSES: dict[str, Illness] = {
     "generator-rate": Illness(
         "the generator's learning rate is far too high",
-        (5, 20, 80),
+        (20, 150, 1000),
         ("blow-up", "collapse", "mode-dropping", "oscillation", "saturation", "strong-discriminator"),
         config=illness_config.generator_rate,
     ),
     "discriminator-rate": Illness(
         "the discriminator's learning rate is far too high",
-        (5, 20, 80),
+        (50, 300, 1500),
         ("blow-up", "oscillation", "strong-discriminator", "weak-discriminator", "collapse", "saturation"),
         config=illness_config.discriminator_rate,
     ),
@@ -130,13 +130,13 @@ ILLNESSES: dict[str, Illness] = {
     ),
     "saturation": Illness(
         "the generator's last layer starts so large that its outputs stand at the ends of their range",
-        (10, 50, 250),
+        (50, 500, 5000),
         ("saturation", "stall", "strong-discriminator"),
         moves=illness_moves.saturation,
     ),
     "checkerboard": Illness(
         "the generator puts a chessboard on its images",
-        (0.1, 0.2, 0.4),
+        (0.15, 0.3, 0.6),
         ("artefacts",),
         moves=illness_moves.checkerboard,
     ),
@@ -148,7 +148,7 @@ ILLNESSES: dict[str, Illness] = {
     ),
     "rate-drift": Illness(
         "every learning rate rises slowly over the run",
-        (10, 40, 160),
+        (20, 200, 2000),
         ("drift", "blow-up", "oscillation", "collapse", "saturation", "strong-discriminator"),
         config=illness_config.rate_drift,
     ),
@@ -166,7 +166,7 @@ ILLNESSES: dict[str, Illness] = {
     ),
     "collapse": Illness(
         "the generator is drawn to samples that are all alike",
-        (1, 4, 16),
+        (10, 50, 250),
         ("collapse", "mode-dropping"),
         moves=illness_moves.collapse,
     ),
