@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +13,7 @@ from steadygan.evaluation.memorisation import exact_duplicates
 from steadygan.evaluation.modes import Bins, bin_test, fit_bins
 from steadygan.evaluation.spectrum import Spectrum, compare_power, power_spectrum
 from steadygan.health.signal_features import Space, energy_distance, reduced
+from steadygan.runtime import seeding
 
 CLUSTERS = 20
 """Clusters of the reals: few enough that a sample of 256 fills every one of a fair size."""
@@ -70,13 +70,13 @@ class Baseline:
 
     ``facts`` holds numbers by name: ``distance_floor`` and ``distance_floor_spread`` (mean and standard deviation of
     ``distance`` between two sets of reals), ``diversity_floor`` (standard deviation of ``diversity`` between them),
-    ``empty_floor``, ``uneven_floor``, ``checkerboard_floor``, ``bands_floor``, ``saturation_floor`` (the largest seen
+    ``uneven_floor``, ``empty_floor``, ``checkerboard_floor``, ``bands_floor``, ``saturation_floor`` (the largest seen
     between reals), ``duplicates``, ``constant_images`` (shares of the real set) and ``clusters`` (their number).
     """
 
     space: Space
     real: Tensor
-    """Features (N, F)."""
+    """Features (N + K, F) of the real images and the reference."""
     blank: float
     """Energy distance of a mid-grey image to the reals: the unit of ``distance``."""
     spread: float
@@ -93,7 +93,7 @@ class Baseline:
     def of(cls, real: Tensor, held_out: Tensor, reference: Tensor) -> Baseline:
         """From images in [-1, 1]: ``real`` (N, C, H, W), ``held_out`` (M, ...), M may be 0, ``reference`` (K, ...).
 
-        ``reference`` shares no row with ``real``; where it has fewer than 8, the halves of ``real`` give the floors.
+        ``reference`` shares no row with ``real``; K may be 0.
 
         Raises:
             SteadyganError: for fewer than 4 real images, or values that are not finite.
@@ -102,24 +102,30 @@ class Baseline:
             raise SteadyganError(f"real images of shape {tuple(real.shape)}", "give at least 4 for a check-up")
         if not all(bool(images.isfinite().all()) for images in (real, held_out, reference)):
             raise SteadyganError("real images that hold NaN or infinity", "check the data")
-        few = len(reference) < PART
-        known = real if few else reference
-        space = Space.of(known)
-        features, seen = space(real), space(known)
+        images = torch.cat([real, reference])
+        # a set may be sorted by class or by source, and parts of it are taken for the whole
+        order = torch.randperm(len(images), generator=seeding.generator("check-up")).to(images.device)
+        mixed = images[order]
+        space = Space.of(mixed)
+        features = space(images)
+        spread = mean_pairwise_distance(features)
         baseline = cls(
             space=space,
             real=features,
-            blank=energy_distance(features, space(torch.zeros_like(real[:1])).expand(2, -1)),
-            spread=mean_pairwise_distance(features),
-            bins=_clusters(seen),
-            power=power(real),
-            shares=shares(real),
-            training_view=torch.cat([neighbours_view(real), neighbours_view(reference)]),
+            blank=energy_distance(features, space(torch.zeros_like(real[:1])), spread, 0.0),
+            spread=spread,
+            bins=_clusters(features[len(real) :] if len(reference) >= len(real) else features),
+            power=power(mixed),
+            shares=shares(images),
+            training_view=neighbours_view(images),
             held_out_view=neighbours_view(held_out),
             facts={},
         )
-        baseline.facts.update(_facts(baseline, known))
-        baseline.facts.update(_floors(baseline, real, seen, known, few=few))
+        baseline.facts.update(_facts(baseline, images))
+        if baseline.bins:
+            baseline.facts["uneven_floor"] = bin_test(baseline.bins, features[: len(real)]).share
+        size = min(len(real), max(len(images) // 4, 2))
+        baseline.facts.update(_floors(baseline, mixed, features[order.cpu()], size))
         return baseline
 
 
@@ -131,9 +137,9 @@ def _clusters(features: Tensor) -> Bins | None:
     return fit_bins(features, count)
 
 
-def _facts(baseline: Baseline, known: Tensor) -> dict[str, float]:
-    rows = known.flatten(1).cpu()
-    span = known.flatten(2).amax(2) - known.flatten(2).amin(2)
+def _facts(baseline: Baseline, images: Tensor) -> dict[str, float]:
+    rows = images.flatten(1).cpu()
+    span = images.flatten(2).amax(2) - images.flatten(2).amin(2)
     return {
         "duplicates": exact_duplicates(rows, limit=1).samples / len(rows),
         "constant_images": float((span.amax(1) < 1.0 / 255.0).double().mean()),
@@ -141,30 +147,43 @@ def _facts(baseline: Baseline, known: Tensor) -> dict[str, float]:
     }
 
 
-def _floors(baseline: Baseline, real: Tensor, seen: Tensor, known: Tensor, *, few: bool) -> dict[str, float]:
-    """How far two sets of reals are apart: one part of the known rows after another against ``real``."""
-    half = len(real) // 2
-    against = baseline.real[:half] if few else baseline.real
-    size = half if few else min(len(real), max(PART, len(seen) // 4))
-    starts = [half] if few else range(0, len(seen) - size + 1, size)
-    parts = [seen[start : start + size] for start in starts]
-    distances = torch.tensor([energy_distance(against, part) for part in parts], dtype=torch.float64)
-    spreads = torch.tensor([mean_pairwise_distance(part) for part in parts], dtype=torch.float64)
-    # the spread between equal laws goes with 1/n + 1/m: brought to sets of the size of ``real``
-    scale = 2.0 / len(real) / (1.0 / len(against) + 1.0 / size)
-    found = {"uneven_floor": bin_test(baseline.bins, baseline.real).share if baseline.bins else 0.0}
-    found["empty_floor"] = clear_of_chance(baseline.bins, baseline.real) if baseline.bins else 0.0
-    if baseline.blank > 0:
-        unit = distances / baseline.blank
-        found["distance_floor"] = float(unit.mean())
-        found["distance_floor_spread"] = scale * float(unit.std() if len(unit) > 1 else unit.abs().sum())
-    if baseline.spread > 0:
-        unit = spreads / baseline.spread - 1.0
-        found["diversity_floor"] = math.sqrt(scale) * float(unit.square().mean().sqrt())
-    images = [known[start : start + size] for start in starts]
-    found["saturation_floor"] = max(0.5 * float((shares(part) - baseline.shares).abs().sum()) for part in images)
+def _floors(baseline: Baseline, images: Tensor, features: Tensor, size: int) -> dict[str, float]:
+    """How far two sets of reals are apart: one part of ``size`` rows after another against all other rows."""
+    starts = range(0, len(images) - size + 1, size)
+    found = _apart(baseline, features, starts, size)
+    parts = [images[start : start + size] for start in starts]
+    found["saturation_floor"] = max(0.5 * float((shares(part) - baseline.shares).abs().sum()) for part in parts)
+    if baseline.bins:
+        tests = [features[start : start + size] for start in starts]
+        found["empty_floor"] = max(clear_of_chance(baseline.bins, part) for part in tests)
     if baseline.power is not None:
-        spectra = [compare_power(baseline.power, power_spectrum(spectral_part(part))) for part in images]
+        spectra = [compare_power(baseline.power, power_spectrum(spectral_part(part))) for part in parts]
         found["checkerboard_floor"] = max(each.checkerboard for each in spectra)
         found["bands_floor"] = max(fine_bands(each) for each in spectra)
+    return found
+
+
+def _apart(baseline: Baseline, features: Tensor, starts: range, size: int) -> dict[str, float]:
+    """Floors of distance and diversity, from all pairs of real features at once."""
+    rows = features.double()
+    pairs = torch.cdist(rows, rows).fill_diagonal_(0.0)
+    total, every = float(pairs.sum()), len(rows)
+    other = every - size
+    distances, spreads = [], []
+    for start in starts:
+        part = slice(start, start + size)
+        inside, edge = float(pairs[part, part].sum()), float(pairs[part].sum())
+        between, outside = edge - inside, total - 2 * edge + inside
+        spreads.append(inside / (size * (size - 1)))
+        distances.append(2 * between / (size * other) - spreads[-1] - outside / (other * (other - 1)))
+    found: dict[str, float] = {}
+    # the spread between equal laws goes with 1/n + 1/m: from a part against the others to a part against all
+    scale = (1.0 / every + 1.0 / size) / (1.0 / other + 1.0 / size)
+    if baseline.blank > 0:
+        unit = torch.tensor(distances, dtype=torch.float64) / baseline.blank
+        found["distance_floor"] = float(unit.mean())
+        found["distance_floor_spread"] = scale * float(unit.square().mean().sqrt())
+    if baseline.spread > 0:
+        unit = torch.tensor(spreads, dtype=torch.float64) / baseline.spread - 1.0
+        found["diversity_floor"] = float(unit.square().mean().sqrt())
     return found

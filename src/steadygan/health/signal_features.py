@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from steadygan.evaluation.diversity import mean_pairwise_distance
-
 SIDE = 32
 """Longest side at which images are looked at; larger ones are reduced first."""
 COMPONENTS = 48
 """Principal components that are kept."""
 FITTED = 1024
 """Rows that the components are fitted on."""
+ROWS_A_COMPONENT = 8
+"""Rows that a component asks for: fewer would fit the rows and not the data."""
 WHITENING = 0.25
 """Power of a component's variance that it is divided by: 0 leaves pixels as they are, 0.5 is full whitening."""
 LEAST = 1e-3
@@ -58,7 +58,7 @@ class Space:
         rows = values.cpu().double()
         centre = rows.mean(0)
         rows = rows - centre
-        variance, basis = _components(rows, min(COMPONENTS, max(1, len(rows) // 2)))
+        variance, basis = _components(rows, min(COMPONENTS, max(1, len(rows) // ROWS_A_COMPONENT)))
         first = float(variance[0])
         scale = variance.clamp(min=max(first * LEAST, 1e-12)).pow(-WHITENING)
         seen = rows @ basis
@@ -93,12 +93,11 @@ def _components(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return values, directions / directions.norm(dim=0).clamp(min=1e-12)
 
 
-def energy_distance(real: Tensor, fake: Tensor) -> float:
+def energy_distance(real: Tensor, fake: Tensor, real_spread: float, fake_spread: float) -> float:
     """``2 E|x - y| - E|x - x'| - E|y - y'|`` over all pairs of different rows (N, D) and (M, D), unbiased.
 
-    A kernel distance (its kernel is ``-|x - y|``) that grows no faster than the features themselves, so that one mad
-    sample does not drown the others. 0 on average for equal laws. Paper: Sejdinovic et al. 2013, Equivalence of
-    Distance-Based and RKHS-Based Statistics.
+    The spreads are the mean pairwise distances of either side. A kernel distance (its kernel is ``-|x - y|``) that
+    grows no faster than the features themselves, so that one mad sample does not drown the others. 0 on average for
+    equal laws. Paper: Sejdinovic et al. 2013, Equivalence of Distance-Based and RKHS-Based Statistics.
     """
-    between = float(torch.cdist(real.double(), fake.double()).mean())
-    return 2.0 * between - mean_pairwise_distance(real) - mean_pairwise_distance(fake)
+    return 2.0 * float(torch.cdist(fake.double(), real.double()).mean()) - real_spread - fake_spread

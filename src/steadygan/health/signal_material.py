@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from steadygan.evaluation.diversity import mean_pairwise_distance
 from steadygan.evaluation.spectrum import Spectrum, compare_power, power_spectrum
 from steadygan.health.signal_baseline import Baseline, spectral_part
 
@@ -98,6 +99,16 @@ class CheckUp:
         """Features (N, F) of the raw generator's images; None where an image is not finite."""
         return self._features(self.raw)
 
+    @cached_property
+    def spread(self) -> float | None:
+        """Mean pairwise feature distance of the averaged generator's images."""
+        return mean_pairwise_distance(self.features) if self.features is not None else None
+
+    @cached_property
+    def raw_spread(self) -> float | None:
+        """The same of the raw generator's images."""
+        return mean_pairwise_distance(self.raw_features) if self.raw_features is not None else None
+
     def _features(self, images: Tensor) -> Tensor | None:
         features = self.baseline.space(images)
         return features if len(features) > 1 and bool(features.isfinite().all()) else None
@@ -132,11 +143,11 @@ class CheckUp:
         return logits if bool(logits.isfinite().all()) else None
 
     def slope(self, images: Tensor) -> float | None:
-        """Mean over images of ``|| d logit / d image ||``, taken on the first 64; parameters get no gradient."""
+        """Mean over images of ``|| d logit / d image ||``, taken on 64 of them; parameters get no gradient."""
         if self.patient.judge is None or len(images) == 0 or not bool(images.isfinite().all()):
             return None
         with torch.enable_grad():
-            inputs = images[:GRADIENTS].detach().clone().requires_grad_(True)
+            inputs = images[:: max(1, len(images) // GRADIENTS)][:GRADIENTS].detach().clone().requires_grad_(True)
             logits = self.patient.judge(inputs)
             if not logits.requires_grad:
                 return 0.0

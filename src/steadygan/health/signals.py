@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from steadygan.errors import SteadyganError
-from steadygan.evaluation.diversity import mean_pairwise_distance
 from steadygan.evaluation.memorisation import Memorisation, memorisation
 from steadygan.evaluation.modes import bin_test
 from steadygan.health.signal_baseline import (
@@ -43,25 +42,24 @@ class Signal:
 
 def distance(checkup: CheckUp) -> float | None:
     """Energy distance of the averaged generator's images to the reals over that of a blank grey image."""
-    if checkup.features is None or checkup.baseline.blank <= 0:
+    baseline, spread = checkup.baseline, checkup.spread
+    if checkup.features is None or spread is None or baseline.blank <= 0:
         return None
-    return energy_distance(checkup.baseline.real, checkup.features) / checkup.baseline.blank
+    return energy_distance(baseline.real, checkup.features, baseline.spread, spread) / baseline.blank
 
 
-def _spread(checkup: CheckUp, features: Tensor | None) -> float | None:
-    if features is None or checkup.baseline.spread <= 0:
-        return None
-    return mean_pairwise_distance(features) / checkup.baseline.spread
+def _ratio(spread: float | None, reals: float) -> float | None:
+    return spread / reals if spread is not None and reals > 0 else None
 
 
 def diversity(checkup: CheckUp) -> float | None:
     """Mean pairwise feature distance of the averaged generator's images over that of the reals."""
-    return _spread(checkup, checkup.features)
+    return _ratio(checkup.spread, checkup.baseline.spread)
 
 
 def raw_diversity(checkup: CheckUp) -> float | None:
     """The same of the raw generator's images."""
-    return _spread(checkup, checkup.raw_features)
+    return _ratio(checkup.raw_spread, checkup.baseline.spread)
 
 
 def empty_clusters(checkup: CheckUp) -> float | None:
@@ -153,9 +151,12 @@ def _copies(checkup: CheckUp) -> Memorisation | None:
 
 
 def copies(checkup: CheckUp) -> float | None:
-    """Share of fakes nearer to training than to held-out images, beyond chance: 0 none, 1 all."""
+    """Share of fakes nearer to training than to held-out images, beyond chance: 0 none, 1 all; -1 all of held-out."""
     found = checkup.once("copies", _copies)
-    return (found.share - found.by_chance) / (1.0 - found.by_chance) if found else None
+    if found is None:
+        return None
+    beyond = found.share - found.by_chance
+    return beyond / ((1.0 - found.by_chance) if beyond > 0 else found.by_chance)
 
 
 def copies_z(checkup: CheckUp) -> float | None:
