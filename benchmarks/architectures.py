@@ -71,8 +71,8 @@ SPACE: dict[str, tuple[Any, ...]] = {
 """``depth`` layers at each of 4, 7 and 14 pixels: 4, 7 or 13 layers in all with the one at the image."""
 OFF, MEND = ("health.mode=off",), ("health.mode=mend",)
 FASTER = tuple(f"{player}.optimizer.learning_rate=3e-3" for player in ("generator", "discriminator"))
-"""At its recipe's own 1e-4, made for runs of millions of images, WGAN-GP shows noise after this budget on any net; this
-is the best of 1e-4, 3e-4, 1e-3 and 3e-3 on the network of the reference."""
+"""At its recipe's own 1e-4, made for runs of millions of images, WGAN-GP shows noise after this budget; this is the
+best of 1e-4, 3e-4, 1e-3 and 3e-3 on a net of the reference's size (one seed)."""
 
 Row = dict[str, Any]
 
