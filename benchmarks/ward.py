@@ -55,7 +55,7 @@ from ward_cells import SETTINGS, Unit
 
 import steadygan
 from steadygan.config import RunConfig
-from steadygan.errors import SteadyganError
+from steadygan.errors import SteadyganError, Stopped
 from steadygan.report.jsonl import read_jsonl
 from steadygan.runtime.storage import write_file
 
@@ -155,6 +155,8 @@ def train(job: Job, run: Path) -> str:
         )
     except SteadyganError as error:
         return str(error)[:200]
+    except Stopped:  # somebody ends the ward: that is no result
+        raise
     except Exception as error:  # a fault of the package is a result of the ward too, and is told as such
         return f"fault: {type(error).__name__}: {error}"[:200]
     return ""
@@ -184,9 +186,9 @@ def run_job(job: Job, place: Place) -> dict[str, Any]:
     """Train and judge one run; its line of the results."""
     run = place.work / job.key.replace("/", "-").replace(":", "-")
     shutil.rmtree(run, ignore_errors=True)
-    start = time.monotonic()
+    start, busy = time.monotonic(), time.process_time()
     died = train(job, run)
-    seconds = time.monotonic() - start
+    seconds, busy = time.monotonic() - start, time.process_time() - busy
     setting = SETTINGS[job.unit.setting]
     last, clock = judged(run, setting.data, best=False)
     best, best_clock = judged(run, setting.data, best=True) if MODES[job.arm] != "off" else (None, None)
@@ -204,6 +206,7 @@ def run_job(job: Job, place: Place) -> dict[str, Any]:
         "onset": onset,
         **told(events_of(run), onset),
         "seconds": round(seconds, 1),
+        "processor_seconds": round(busy, 1),
     }
     if not place.keep:
         shutil.rmtree(run, ignore_errors=True)
@@ -362,6 +365,9 @@ def main(arguments: list[str] | None = None) -> int:
             conduct(units, Place(options.out, WORK / "runs", options.keep), options.jobs, options.limit_minutes)
         except BrokenProcessPool:
             print("a process was killed, perhaps for want of memory; what is done is kept: run the same again")
+            return 1
+        except (Stopped, KeyboardInterrupt):
+            print("stopped; what is done is kept: run the same again")
             return 1
         print(ward_report.summary(read(options.out)))
     return 0

@@ -46,7 +46,8 @@ class Case(NamedTuple):
     def delay(self) -> float:
         """Images from the onset to the first diagnosis after it, as a share of the run; needs ``detected``."""
         onset = self.treated["onset"]
-        clock = min(clock for clock, _ in self.treated["diagnoses"] if clock >= onset)
+        # the first that was made: after a rollback the clock shows earlier times again
+        clock = next(clock for clock, _ in self.treated["diagnoses"] if clock >= onset)
         return float((clock - onset) / self.treated["images"])
 
     def cured(self, average: str = "recommended") -> bool:

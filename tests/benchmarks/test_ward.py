@@ -16,7 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steadygan.errors import SteadyganError
+from steadygan.errors import SteadyganError, Stopped
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 SCRIPTS = ("judge", "overhead", "ward", "ward_cells", "ward_cost", "ward_judge", "ward_pictures", "ward_report")
@@ -185,7 +185,11 @@ def healthy(half: str, seed: int, last: float, **given: Any) -> dict[str, Any]:
     return row(f"{half}/healthy/digits-dcgan/{seed}", "on", last=last, **given)
 
 
-SEEN = {"diagnoses": [[300, "collapse"]], "first_ranking": ["collapse"], "last_ranking": ["stall", "collapse"]}
+SEEN = {
+    "diagnoses": [[300, "collapse"], [100, "stall"]],
+    "first_ranking": ["collapse"],
+    "last_ranking": ["stall", "collapse"],
+}
 
 
 def test_ill_is_judged_by_the_untreated_twin(report: ModuleType) -> None:
@@ -327,6 +331,26 @@ def test_only_what_changes_a_run_asks_for_its_twin(ward: ModuleType, cells: Modu
     assert ward.finished(unit, {first: {"acted": False}})
     assert not ward.finished(unit, {first: {"acted": True}})
     assert ward.finished(unit, {first: {"acted": True}, ward.Job(unit, "untreated").key: {}})
+
+
+def test_the_dead_are_rows_and_a_stop_is_none(
+    ward: ModuleType, cells: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ward.Job(cells.Unit("tune", "collapse", 2.0, "digits-dcgan", 0), "treated")
+
+    def dies_of(error: Exception) -> str:
+        def train(*_: Any, **__: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(ward.steadygan, "train", train)
+        found = ward.run_job(job, ward.Place(tmp_path / "ward.jsonl", tmp_path / "runs", keep=False))
+        assert found["last"] is None and found["best"] is None and not found["acted"]
+        return str(found["died"])
+
+    assert dies_of(SteadyganError("the loss is not finite", "begin again")) == "the loss is not finite: begin again"
+    assert dies_of(ValueError("of ours")) == "fault: ValueError: of ours"
+    with pytest.raises(Stopped):
+        dies_of(Stopped(15, 100))
 
 
 def test_results_survive_a_torn_line_and_other_versions(ward: ModuleType, cells: ModuleType, tmp_path: Path) -> None:
