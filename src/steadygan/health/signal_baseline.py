@@ -12,7 +12,7 @@ from steadygan.evaluation.diversity import mean_pairwise_distance
 from steadygan.evaluation.memorisation import exact_duplicates
 from steadygan.evaluation.modes import Bins, bin_test, fit_bins
 from steadygan.evaluation.spectrum import Spectrum, compare_power, power_spectrum
-from steadygan.health.signal_features import Space, energy_distance, reduced
+from steadygan.health.signal_features import FITTED, Space, energy_distance, reduced
 from steadygan.runtime import seeding
 
 CLUSTERS = 20
@@ -31,19 +31,19 @@ PART = 8
 
 def shares(images: Tensor) -> Tensor:
     """Shares (3,) of values below -.99, between, and above .99."""
-    low = (images < -SATURATED).double().mean()
-    high = (images > SATURATED).double().mean()
-    return torch.stack([low, 1.0 - low - high, high]).cpu()
+    counts = [int(torch.count_nonzero(mask)) for mask in (images < -SATURATED, images > SATURATED)]
+    low, high = (count / images.numel() for count in counts)
+    return torch.tensor([low, 1.0 - low - high, high], dtype=torch.float64)
 
 
-def spectral_part(images: Tensor) -> Tensor:
-    """As many of the first images (N, C, H, W) as hold at most four million values, at least 16."""
-    return images[: max(16, SPECTRAL_NUMBERS // max(1, images[0].numel()))]
+def spectral_count(images: Tensor) -> int:
+    """As many images as hold at most four million values, at least 16."""
+    return max(16, SPECTRAL_NUMBERS // images[:1].numel())
 
 
 def power(images: Tensor) -> Tensor | None:
     """Mean power (C, H, W) of the images (N, C, H, W); None for sides below 4 pixels, which have no spectrum."""
-    return power_spectrum(spectral_part(images)) if min(images.shape[-2:]) >= 4 and len(images) else None
+    return power_spectrum(images[: spectral_count(images)]) if min(images.shape[-2:]) >= 4 and len(images) else None
 
 
 def fine_bands(spectrum: Spectrum) -> float:
@@ -105,8 +105,7 @@ class Baseline:
         images = torch.cat([real, reference])
         # a set may be sorted by class or by source, and parts of it are taken for the whole
         order = torch.randperm(len(images), generator=seeding.generator("check-up")).to(images.device)
-        mixed = images[order]
-        space = Space.of(mixed)
+        space = Space.of(images[order[:FITTED]])
         features = space(images)
         spread = mean_pairwise_distance(features)
         baseline = cls(
@@ -115,7 +114,7 @@ class Baseline:
             blank=energy_distance(features, space(torch.zeros_like(real[:1])), spread, 0.0),
             spread=spread,
             bins=_clusters(features[len(real) :] if len(reference) >= len(real) else features),
-            power=power(mixed),
+            power=power(images[order[: spectral_count(images)]]),
             shares=shares(images),
             training_view=neighbours_view(images),
             held_out_view=neighbours_view(held_out),
@@ -125,7 +124,7 @@ class Baseline:
         if baseline.bins:
             baseline.facts["uneven_floor"] = bin_test(baseline.bins, features[: len(real)]).share
         size = min(len(real), max(len(images) // 4, 2))
-        baseline.facts.update(_floors(baseline, mixed, features[order.cpu()], size))
+        baseline.facts.update(_floors(baseline, images, order, size))
         return baseline
 
 
@@ -138,7 +137,7 @@ def _clusters(features: Tensor) -> Bins | None:
 
 
 def _facts(baseline: Baseline, images: Tensor) -> dict[str, float]:
-    rows = images.flatten(1).cpu()
+    rows = baseline.training_view
     span = images.flatten(2).amax(2) - images.flatten(2).amin(2)
     return {
         "duplicates": exact_duplicates(rows, limit=1).samples / len(rows),
@@ -147,17 +146,18 @@ def _facts(baseline: Baseline, images: Tensor) -> dict[str, float]:
     }
 
 
-def _floors(baseline: Baseline, images: Tensor, features: Tensor, size: int) -> dict[str, float]:
+def _floors(baseline: Baseline, images: Tensor, order: Tensor, size: int) -> dict[str, float]:
     """How far two sets of reals are apart: one part of ``size`` rows after another against all other rows."""
-    starts = range(0, len(images) - size + 1, size)
+    starts, features = range(0, len(images) - size + 1, size), baseline.real[order.cpu()]
     found = _apart(baseline, features, starts, size)
-    parts = [images[start : start + size] for start in starts]
+    parts = [images[order[start : start + size]] for start in starts]
     found["saturation_floor"] = max(0.5 * float((shares(part) - baseline.shares).abs().sum()) for part in parts)
     if baseline.bins:
         tests = [features[start : start + size] for start in starts]
         found["empty_floor"] = max(clear_of_chance(baseline.bins, part) for part in tests)
     if baseline.power is not None:
-        spectra = [compare_power(baseline.power, power_spectrum(spectral_part(part))) for part in parts]
+        powers = [each for each in map(power, parts) if each is not None]
+        spectra = [compare_power(baseline.power, each) for each in powers]
         found["checkerboard_floor"] = max(each.checkerboard for each in spectra)
         found["bands_floor"] = max(fine_bands(each) for each in spectra)
     return found

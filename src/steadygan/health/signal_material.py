@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from steadygan.evaluation.diversity import mean_pairwise_distance
 from steadygan.evaluation.spectrum import Spectrum, compare_power, power_spectrum
-from steadygan.health.signal_baseline import Baseline, spectral_part
+from steadygan.health.signal_baseline import Baseline, spectral_count
 
 T = TypeVar("T")
 
@@ -118,7 +118,7 @@ class CheckUp:
         """How the spectrum of the averaged generator's images differs; None where it cannot be had."""
         if self.baseline.power is None or self.features is None:
             return None
-        return compare_power(self.baseline.power, power_spectrum(spectral_part(self.fakes)))
+        return compare_power(self.baseline.power, power_spectrum(self.fakes[: spectral_count(self.fakes)]))
 
     @cached_property
     def real_logits(self) -> Tensor | None:
