@@ -21,7 +21,7 @@ A_CLUSTER = 10
 """Fewest real images that a cluster is asked for."""
 NEIGHBOUR_SIDE = 16
 """Longest side at which copies are looked for: pixels, since fitted components would favour what they are fitted on."""
-SPECTRAL_NUMBERS = 4_000_000
+SPECTRAL_NUMBERS = 1_000_000
 """Pixel values whose spectrum is taken: large images are so many fewer."""
 SATURATED = 0.99
 """Values beyond this are at the end of their range."""
@@ -37,7 +37,7 @@ def shares(images: Tensor) -> Tensor:
 
 
 def spectral_count(images: Tensor) -> int:
-    """As many images as hold at most four million values, at least 16."""
+    """As many images as hold at most a million values, at least 16."""
     return max(16, SPECTRAL_NUMBERS // images[:1].numel())
 
 
@@ -61,7 +61,7 @@ def clear_of_chance(bins: Bins, features: Tensor) -> float:
 
 def neighbours_view(images: Tensor) -> Tensor:
     """Rows (N, D) in which copies are looked for: pixels of at most 16 x 16."""
-    return reduced(images.float(), NEIGHBOUR_SIDE).flatten(1).cpu()
+    return reduced(reduced(images.float()), NEIGHBOUR_SIDE).flatten(1).cpu()
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,9 @@ class Baseline:
         images = torch.cat([real, reference])
         # a set may be sorted by class or by source, and parts of it are taken for the whole
         order = torch.randperm(len(images), generator=seeding.generator("check-up")).to(images.device)
-        space = Space.of(images[order[:FITTED]])
-        features = space(images)
+        small = reduced(images.float())
+        space = Space.of(small[order[:FITTED]])
+        features = space(small)
         spread = mean_pairwise_distance(features)
         baseline = cls(
             space=space,
@@ -116,7 +117,7 @@ class Baseline:
             bins=_clusters(features[len(real) :] if len(reference) >= len(real) else features),
             power=power(images[order[: spectral_count(images)]]),
             shares=shares(images),
-            training_view=neighbours_view(images),
+            training_view=neighbours_view(small),
             held_out_view=neighbours_view(held_out),
             facts={},
         )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from steadygan.evaluation.diversity import mean_pairwise_distance
 from steadygan.evaluation.spectrum import Spectrum, compare_power, power_spectrum
 from steadygan.health.signal_baseline import Baseline, spectral_count
+from steadygan.health.signal_features import reduced
 
 T = TypeVar("T")
 
@@ -90,9 +91,14 @@ class CheckUp:
         return self._raw[1]
 
     @cached_property
+    def small(self) -> Tensor:
+        """The averaged generator's images reduced to sides of at most 32 pixels."""
+        return reduced(self.fakes.float())
+
+    @cached_property
     def features(self) -> Tensor | None:
         """Features (N, F) of the averaged generator's images; None where an image is not finite."""
-        return self._features(self.fakes)
+        return self._features(self.small)
 
     @cached_property
     def raw_features(self) -> Tensor | None:

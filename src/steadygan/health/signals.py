@@ -147,7 +147,7 @@ def _copies(checkup: CheckUp) -> Memorisation | None:
     baseline = checkup.baseline
     if checkup.features is None or len(baseline.held_out_view) < PART:
         return None
-    return memorisation(neighbours_view(checkup.fakes), baseline.training_view, baseline.held_out_view)
+    return memorisation(neighbours_view(checkup.small), baseline.training_view, baseline.held_out_view)
 
 
 def copies(checkup: CheckUp) -> float | None:
