@@ -248,11 +248,11 @@ def events(run: Path) -> dict[str, int]:
 def play(cell: Cell, work: Path) -> Row:
     """Train one cell from the start, judge it and take its run folder away."""
     found, (recipe, settings) = jury(work / "judge.pt"), settings_of(cell)
-    run, start = work / "runs" / cell.key.replace("/", "-"), time.perf_counter()
+    run, start = work / "runs" / cell.key.replace("/", "-"), time.process_time()
     shutil.rmtree(run, ignore_errors=True)
     seed = 1_000_000 + cell.number if cell.arm == "reference" else cell.number
     stopped = train(run, DATA, recipe, cell.images, seed, settings)
-    seconds = round(time.perf_counter() - start, 1)
+    seconds = round(time.process_time() - start, 1)
     with torch.inference_mode():
         row = judged(run, lambda trained: figures(trained, found), {"score": 1.0, "frechet": None})
     row |= {"seconds": seconds, "stopped": stopped, "events": events(run), "judge_accuracy": round(found.accuracy, 4)}
@@ -351,7 +351,7 @@ def table(rows: Mapping[str, Row]) -> str:
     """Successes of every arm with their intervals, then the pairs, as Markdown."""
     nets, least = balanced(rows), threshold(rows)
     wins = {arm: [rows[f"{arm}/{net}"]["score"] > least for net in nets] for arm in ARMS}
-    lines = ["| arm | objective | successes | share | 95 % interval | median score | seconds a run |"]
+    lines = ["| arm | objective | successes | share | 95 % interval | median score | CPU seconds a run |"]
     lines.append("|---|---|---|---|---|---|---|")
     for arm, won in wins.items():
         own, (low, high) = [rows[f"{arm}/{net}"] for net in nets], wilson(sum(won), len(won))

@@ -47,7 +47,7 @@ def test_arms_differ_in_health_alone_and_settings_are_valid(tuning: ModuleType) 
     from steadygan.recipes.facts import DataFacts
     from steadygan.session.settings import apply
 
-    facts = DataFacts("mnist", 57_000, (1, 16, 16), 10, tuning.DataConfig(source="mnist"))
+    facts = DataFacts("mnist", 57_000, (1, 12, 12), 10, tuning.DataConfig(source="mnist"))
     for number in range(12):
         off, on = (tuning.settings_of(tuning.Cell(arm, number, 100)) for arm in ("off", "on"))
         assert off[:-1] == on[:-1]
