@@ -63,10 +63,11 @@ def tiny_batch(config: RunConfig, batch: float) -> RunConfig:
     return config.model_copy(update={"batch": size, "accumulate": 1, "images": images})
 
 
-def batch_norm(config: RunConfig, factor: float) -> RunConfig:
-    """Batch normalisation in a discriminator whose gradient is penalised, the penalty times ``factor``.
+def batch_norm(config: RunConfig, batch: float) -> RunConfig:
+    """Batch normalisation in a discriminator whose gradient is penalised, on batches of ``batch``.
 
-    A penalty is on the gradient of each sample's logit by that sample alone; batch normalisation mixes the samples.
+    A penalty is on the gradient of each sample's logit by that sample alone; batch normalisation mixes the samples, the
+    more so the fewer they are. The rounds are as many as before.
     """
     name = _need(config, "discriminator").network.name
     if not config.penalties:
@@ -76,7 +77,7 @@ def batch_norm(config: RunConfig, factor: float) -> RunConfig:
         )
     if ":" in name:
         raise SteadyganError(f"network {name!r} may not take a normalisation", "use 'batch-norm' with r3 or wgan-gp")
-    return _penalties(_network(config, "discriminator", normalisation="batch", spectral_norm=False), factor)
+    return tiny_batch(_network(config, "discriminator", normalisation="batch", spectral_norm=False), batch)
 
 
 def heavy_penalty(config: RunConfig, factor: float) -> RunConfig:

@@ -64,19 +64,19 @@ ILLNESSES: dict[str, Illness] = {
     ),
     "momentum": Illness(
         "every player has much momentum (beta1 = 0.9) and a high learning rate",
-        (3, 10, 30),
+        (1.5, 4, 12),
         ("blow-up", "oscillation", "collapse", "mode-dropping", "saturation", "strong-discriminator"),
         config=illness_config.momentum,
     ),
     "strong-discriminator": Illness(
         "the generator learns so slowly that the discriminator is far ahead",
-        (10, 40, 160),
+        (3, 10, 40),
         ("strong-discriminator", "stall"),
         config=illness_config.strong_discriminator,
     ),
     "weak-discriminator": Illness(
         "the discriminator is narrow and learns so slowly that it teaches the generator nothing",
-        (10, 40, 160),
+        (3, 12, 50),
         ("weak-discriminator", "collapse", "mode-dropping", "stall"),
         config=illness_config.weak_discriminator,
     ),
@@ -100,7 +100,7 @@ ILLNESSES: dict[str, Illness] = {
     ),
     "corrupt-batches": Illness(
         "a share of the batches is noise",
-        (0.1, 0.3, 0.7),
+        (0.05, 0.2, 0.6),
         ("bad-data", "artefacts", "oscillation", "drift"),
         draw=illness_data.corrupt_batches,
     ),
@@ -117,8 +117,8 @@ ILLNESSES: dict[str, Illness] = {
         data=illness_data.small_data,
     ),
     "batch-norm": Illness(
-        "batch normalisation in a discriminator whose gradient is penalised",
-        (1, 10, 100),
+        "batch normalisation in a discriminator whose gradient is penalised, on few samples",
+        (8, 4, 2),
         ("blow-up", "oscillation", "weak-discriminator", "strong-discriminator", "collapse", "mode-dropping"),
         config=illness_config.batch_norm,
     ),
@@ -130,13 +130,13 @@ ILLNESSES: dict[str, Illness] = {
     ),
     "saturation": Illness(
         "the generator's last layer starts so large that its outputs stand at the ends of their range",
-        (50, 500, 5000),
+        (100, 500, 5000),
         ("saturation", "stall", "strong-discriminator"),
         moves=illness_moves.saturation,
     ),
     "checkerboard": Illness(
         "the generator puts a chessboard on its images",
-        (0.15, 0.3, 0.6),
+        (0.08, 0.15, 0.3),
         ("artefacts",),
         moves=illness_moves.checkerboard,
     ),
