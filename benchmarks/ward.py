@@ -308,7 +308,9 @@ def listing(units: Sequence[Unit], jobs: int) -> str:
     lines = [f"{half}/{illness}:{severity:g} on {setting}" for half, illness, severity, setting in sorted(cells)]
     healthy = len(units) - len(ill)
     lines.append(f"{len(cells)} cells of illnesses, {len(ill)} ill seeds, {healthy} healthy runs")
-    lines.append(f"at most about {seconds / 3600:.1f} hours of one core, {seconds / 60 / jobs:.0f} minutes on {jobs}")
+    lines.append(
+        f"at most about {seconds / 3600:.1f} hours of one core, {seconds / 60 / jobs:.0f} minutes on {jobs} idle ones"
+    )
     return "\n".join(lines)
 
 
