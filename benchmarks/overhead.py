@@ -75,9 +75,7 @@ def planned(recipe: str, shape: tuple[int, int, int], data: DataSet, threads: in
 def engine_rounds(run: Run) -> Iterator[None]:
     """Rounds of a run with its records; pictures and checkpoints, which are no part of a round, are left out."""
     for record in loop(run.state, run.wired.moves, run.wired.draw):
-        run._companions(record)
-        if record.measured:
-            run._record(record)
+        run._attend(record)
         yield
 
 

@@ -22,7 +22,8 @@ from steadygan.data.sources import SOURCES, open_data
 from steadygan.errors import SteadyganError
 from steadygan.evaluation.comparison import Row, compare_values
 from steadygan.game import checkpoint
-from steadygan.health.vitals import Vitals
+from steadygan.health.illnesses import sicken_config, sicken_data
+from steadygan.health.lookout import review
 from steadygan.networks import build_generator
 from steadygan.recipes.facts import DataFacts
 from steadygan.report import pictures, tensorboard
@@ -30,6 +31,9 @@ from steadygan.report.jsonl import read_jsonl
 from steadygan.runtime import devices
 from steadygan.runtime.folder import RunFolder
 from steadygan.session import checking, evaluating, memory, planning, settings
+from steadygan.session.diagnosing import Diagnosed as Diagnosed
+from steadygan.session.diagnosing import diagnose as diagnose
+from steadygan.session.diagnosing import lines_of
 from steadygan.session.evaluating import Evaluation, Fakes
 from steadygan.session.running import Run, open_run
 from steadygan.session.watching import Several, Watcher
@@ -58,6 +62,7 @@ def plan(
     images: int | None = None,
     image_size: tuple[int, int] | None = None,
     seed: int = 0,
+    sicken: str = "",
     set: Sequence[str] = (),  # noqa: A002 - the same word as on the command line
     progress: Progress | None = None,
 ) -> Plan:
@@ -82,7 +87,9 @@ def plan(
         with memory.advice(config):
             config = planning.choose_threads(config, opened)
             config, trials = planning.fit_to_minutes(config, opened, minutes, free)
-    return Plan(planning.settle(config), opened, trials)
+    # the healthy run is planned, so that the illness alone is what differs
+    ill = sicken_config(sicken, config).model_copy(update={"sicken": sicken})
+    return Plan(planning.settle(ill), sicken_data(sicken, opened, seed), trials)
 
 
 def _placed(data: str) -> str:
@@ -158,6 +165,7 @@ def train(
     image_size: tuple[int, int] | None = None,
     seed: int = 0,
     out: str | Path | None = None,
+    sicken: str = "",
     set: Sequence[str] = (),  # noqa: A002 - the same word as on the command line
     watcher: Watcher | None = None,
 ) -> Trained:
@@ -172,12 +180,17 @@ def train(
         image_size: height and width.
         seed: the same seed, data, settings and machine give the same bits.
         out: the run folder; must be new or empty. None: ``runs/<recipe>-<data>-<time>``.
-        set: further settings as ``key=value``, as on the command line.
+        sicken: an illness to put in on purpose, ``NAME`` or ``NAME:SEVERITY`` (``steadygan.health.illnesses``).
+        set: further settings as ``key=value``, as on the command line; ``health.mode=watch`` only tells what goes
+            wrong, and ``off`` does not look.
 
     Raises:
         SteadyganError: for anything that a person can mend, in one line.
     """
-    planned = plan(data, recipe=recipe, minutes=minutes, images=images, image_size=image_size, seed=seed, set=set)
+    size = image_size
+    planned = plan(
+        data, recipe=recipe, minutes=minutes, images=images, image_size=size, seed=seed, sicken=sicken, set=set
+    )
     return start(planned, out, watcher)
 
 
@@ -185,7 +198,7 @@ def resume(run: str | Path, *, watcher: Watcher | None = None, progress: Progres
     """Go on with a run from its newest good checkpoint to its end, in the same bits as if it had never stopped."""
     folder, config = open_run(Path(run))
     try:
-        data = open_data(config.data, progress=progress)
+        data = sicken_data(config.sicken, open_data(config.data, progress=progress), config.seed)
     except SteadyganError as error:
         remedy = f"{error.remedy}; or set data.source in {folder.config} to where the data are now"
         raise SteadyganError(error.what, remedy, code=error.code) from None
@@ -242,24 +255,35 @@ class Trained:
         return read_jsonl(self.path / "records.jsonl")
 
 
-def load(run: str | Path, *, device: str = "cpu") -> Trained:
-    """The newest good average of a run.
+def load(run: str | Path, *, device: str = "cpu", best: bool = False) -> Trained:
+    """The newest good average of a run, or with ``best`` the one that health found best.
 
     Raises:
         SteadyganError: where the folder is no run or holds no usable checkpoint.
     """
     folder, config = open_run(Path(run))
     reasons = []
-    for path, weights in checkpoint.newest(folder.checkpoints, weights_only=True):
+    for path, weights in _best(folder) if best else checkpoint.newest(folder.checkpoints, weights_only=True):
         if isinstance(weights, checkpoint.BrokenCheckpoint):
             reasons.append(f"{path.name}: {weights}")
             continue
+        seen = int(checkpoint.facts(path)["images_seen"]) if best else checkpoint.place(path)[1]
         try:
-            return Trained(folder.path, config, int(path.name.split("-")[0]), weights, device)
+            return Trained(folder.path, config, seen, weights, device)
         except RuntimeError:
             reasons.append(f"{path.name}: its weights are not those of {folder.config.name}")
     why = f" ({reasons[0]})" if reasons else ""
+    if best:
+        raise SteadyganError(f"{folder.path} has no usable best average{why}", "train with health on, or take the last")
     raise SteadyganError(f"{folder.path} has no usable checkpoint{why}", f"train first: `steadygan resume {run}`")
+
+
+def _best(folder: RunFolder) -> Iterator[tuple[Path, Any]]:
+    if folder.best.is_dir():
+        try:
+            yield folder.best, checkpoint.read(folder.best, weights_only=True)
+        except checkpoint.BrokenCheckpoint as broken:
+            yield folder.best, broken
 
 
 def evaluate(
@@ -372,20 +396,15 @@ def compare(runs: Sequence[str | Path], *, count: int = 16, seed: int = 0) -> Co
     if len(runs) < 2:
         raise SteadyganError("nothing to compare", "name two or more runs")
     loaded = [load(run) for run in runs]
-    rows = compare_values([_lines(trained.path / "metrics.jsonl") for trained in loaded])
+    rows = compare_values([lines_of(trained.path / "metrics.jsonl") for trained in loaded])
     side = max(1, round(count**0.5))
     panels = [(trained.path.name, pictures.grid(trained.sample(count, seed=seed), columns=side)) for trained in loaded]
     return Comparison(tuple(map(_summary, loaded)), tuple(rows), evaluating.side_by_side(panels))
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return read_jsonl(path) if path.is_file() else []
-
-
 def _summary(trained: Trained) -> Summary:
-    vitals, records = Vitals(), _lines(trained.path / "records.jsonl")
-    for record in records:
-        vitals.read({name: float("nan") if value is None else value for name, value in record.items()})
+    records = lines_of(trained.path / "records.jsonl")
+    standing = review(records, trained.config.images).standing
     last = records[-1] if records else {}
     losses = {name: float("nan") if value is None else value for name, value in last.items() if name.endswith("/loss")}
-    return Summary(trained.path, trained.config.recipe, trained.images_seen, vitals.word(), losses)
+    return Summary(trained.path, trained.config.recipe, trained.images_seen, ", ".join(standing) or "steady", losses)

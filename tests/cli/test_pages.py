@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from steadygan.config import RunConfig
-from steadygan.health.vitals import Vitals
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -75,23 +74,6 @@ def test_the_settings_that_may_change_are_the_documented_ones() -> None:
 def test_the_quarantine_has_the_documented_columns(trained: Path) -> None:
     with (trained / "quarantine.csv").open() as file:
         assert next(csv.reader(file)) == ["path", "reason"]
-
-
-def test_the_words_for_health_are_the_documented_ones() -> None:
-    vitals = Vitals()
-    word = vitals.word()
-    found = {word}
-    for line in (
-        {"discriminator/loss": 1.0, "discriminator/win_rate": 0.6, "generator/spread": 0.9},
-        {"discriminator/loss": 1.0, "discriminator/win_rate": 1.0, "generator/spread": 0.9},
-        {"discriminator/loss": 1.0, "discriminator/win_rate": 0.6, "generator/spread": 0.1},
-        {"discriminator/loss": float("nan"), "discriminator/win_rate": 0.6, "generator/spread": 0.9},
-    ):
-        vitals = Vitals()
-        for _ in range(50):
-            word = vitals.read(line)
-        found.add(word.replace("discriminator/loss", "..."))
-    assert found == first_cells(section("getting-started.md", "What the figures mean"))
 
 
 def test_the_weights_can_be_read_without_steadygan_or_torch(trained: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from dataclasses import replace
 from pathlib import Path
@@ -78,7 +79,7 @@ def test_a_rolled_back_run_is_resumable(lab: Any) -> None:
     play(game, 2)
     game.state.roll_back(game.state.snapshot())
     play(game, 1)
-    tree = game.state.snapshot()
+    tree = copy.deepcopy(game.state.state_dict())
     play(game, 3)
     fresh = wired(lab, lab.config("dcgan", "images=400"))
     fresh.state.load_state_dict(tree)

@@ -275,7 +275,11 @@ def test_two_processes_on_one_run_are_refused(lab: Any, finished: Path, tmp_path
 def test_nan_stops_in_one_line_and_is_never_saved(given: tuple[str, ...], lab: Any, tmp_path: Path) -> None:
     run = tmp_path / "run"
     blow_up = '{"kind":"step","value":0.001,"factor":1e37,"every":40}'
-    settings = (f"discriminator.optimizer.learning_rate={blow_up}", "discriminator.optimizer.name=sgd")
+    settings = (
+        f"discriminator.optimizer.learning_rate={blow_up}",
+        "discriminator.optimizer.name=sgd",
+        "health.mode=watch",
+    )
     with pytest.raises(SteadyganError, match=r"became (nan|inf|-inf|NaN or infinite)") as caught:
         lab.start(run, lab.config("wgan-gp", *settings, *given, "discriminator.steps=1"))
     assert caught.value.code == 1
@@ -352,11 +356,11 @@ def test_disk_full_at_the_end(lab: Any, finished: Path, tmp_path: Path, full_dis
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of four megabytes, where the test may mount one."""
+    """A disk of sixteen megabytes, where the test may mount one."""
     place = tmp_path / "small"
     place.mkdir()
     mount = shutil.which("mount")
-    command = [mount or "mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    command = [mount or "mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)]
     if not mount or os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small disk needs root on Linux")
     yield place

@@ -37,6 +37,7 @@ def train(
     image_size: str | None,
     seed: int,
     out: Path | None,
+    sicken: str,
     given: Sequence[str],
 ) -> None:
     """Plan, show the plan, train, and say where everything is."""
@@ -55,6 +56,7 @@ def train(
             images=images,
             image_size=size,
             seed=seed,
+            sicken=sicken,
             set=given,
             progress=decoding,
         )
@@ -102,11 +104,13 @@ def one_form(*, grid: bool, folder: bool, npz: bool) -> str:
     return asked[0] if asked else "grid"
 
 
-def sample(run: Path, count: int, seed: int, form: str, label: int | None, out: Path | None, device: str) -> None:
+def sample(
+    run: Path, count: int, seed: int, form: str, label: int | None, out: Path | None, device: str, *, best: bool = False
+) -> None:
     """Write samples as a grid, a folder or an array."""
     if out is not None and out.exists():
         raise SteadyganError(f"{out} exists; nothing is overwritten", "choose another --out")
-    trained = api.load(run, device=device)
+    trained = api.load(run, device=device, best=best)
     chunks = trained.samples(count, seed=seed, label=label)
     path = out or writing.default_path(trained, form, count, seed, label)
     writing.WRITERS[form](path, chunks, count, trained)

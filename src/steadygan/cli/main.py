@@ -41,6 +41,8 @@ def train(
     threads: Annotated[int, _shown("N")] = 0,
     keep: Annotated[int, _shown("N")] = 0,
     save_every: Annotated[int, _shown("N")] = 0,
+    health: Annotated[str, arg(metavar="mend|watch|off", help_behavior_hint="")] = "",
+    sicken: Annotated[str, arg(metavar="ILLNESS[:SEVERITY]", help_behavior_hint="")] = "",
     set: Settings = (),  # noqa: A002 - the flag's name
 ) -> None:
     """Train a GAN on DATA.
@@ -56,13 +58,15 @@ def train(
         threads: CPU threads; without it the idle cores are counted, with --minutes tried out
         keep: newest checkpoints that are kept; without it 3
         save_every: images between checkpoints that are kept for ever; without it none
+        health: mend what goes wrong (the usual), watch and only tell of it, or off
+        sicken: make the run ill on purpose, e.g. no-penalty:mild; `steadygan illnesses` lists them
         set: any setting, e.g. batch=128 or generator.network.capacity=48; may be given again and again
     """
     from steadygan.cli import commands
 
-    flags = {"threads": threads, "keep": keep, "milestones": save_every}
+    flags = {"threads": threads, "keep": keep, "milestones": save_every, "health.mode": health}
     given = (*(f"{key}={value}" for key, value in flags.items() if value), *set)
-    commands.train(data, recipe, minutes, images, image_size, seed, out, given)
+    commands.train(data, recipe, minutes, images, image_size, seed, out, sicken, given)
 
 
 def resume(run: Positional[Run], /) -> None:
@@ -86,6 +90,7 @@ def sample(
     folder: Annotated[bool, arg(help_behavior_hint="")] = False,
     npz: Annotated[bool, arg(help_behavior_hint="")] = False,
     label: Annotated[int | None, _shown("K")] = None,
+    best: Annotated[bool, arg(help_behavior_hint="")] = False,
     out: Annotated[Path | None, _shown("PATH")] = None,
     device: Annotated[str, arg(metavar="NAME")] = "cpu",
 ) -> None:
@@ -99,12 +104,15 @@ def sample(
         folder: one PNG file each
         npz: one file with an array `images` (N, H, W, C), uint8
         label: the class, where the run is class-conditional
+        best: from the average that health found best, instead of the last one
         out: where to write, a name that is not taken yet; without it inside the run, under generated/
         device: cpu, cuda or auto
     """
     from steadygan.cli import commands
 
-    commands.sample(run, count, seed, commands.one_form(grid=grid, folder=folder, npz=npz), label, out, device)
+    commands.sample(
+        run, count, seed, commands.one_form(grid=grid, folder=folder, npz=npz), label, out, device, best=best
+    )
 
 
 def evaluate(
@@ -153,6 +161,34 @@ def compare(
     measuring.compare(runs, out)
 
 
+def diagnose(
+    record: Annotated[Positional[Path], arg(metavar="RUN|FILE", help_behavior_hint="")],
+    /,
+    *,
+    total: Annotated[int, _shown("N")] = 0,
+) -> None:
+    """Say what went wrong in a run, from its records.
+
+    Args:
+        record: a run's folder, or a record of another program: a .csv or .jsonl file with a column for each figure
+        total: length of the run in images, where the file does not say it
+    """
+    from steadygan.cli import diagnosing
+
+    diagnosing.diagnose(record, total)
+
+
+def illnesses(name: Annotated[Positional[str | None], _shown("[NAME]")] = None, /) -> None:
+    """List what `train --sicken` can put into a run, or show one.
+
+    Args:
+        name: the illness to show
+    """
+    from steadygan.cli import diagnosing
+
+    diagnosing.illnesses(name)
+
+
 def info(
     what: Annotated[Positional[str], arg(metavar="RUN|DATA", help_behavior_hint="")],
     /,
@@ -187,6 +223,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sample": sample,
     "evaluate": evaluate,
     "compare": compare,
+    "diagnose": diagnose,
+    "illnesses": illnesses,
     "info": info,
     "recipes": recipes,
 }

@@ -31,6 +31,10 @@ class BrokenCheckpoint(Exception):
     """A checkpoint that cannot be used; says why."""
 
 
+class NotFinite(SteadyganError):
+    """A tensor that is to be saved holds a NaN or an infinity."""
+
+
 def flatten(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     """``tree`` as JSON, with every tensor moved into ``tensors`` under its path."""
     if isinstance(tree, Tensor):
@@ -134,6 +138,12 @@ def read(folder: Path, *, weights_only: bool = False) -> Any:
         raise BrokenCheckpoint(f"{type(error).__name__}: {error}") from None
 
 
+def facts(folder: Path) -> dict[str, Any]:
+    """What ``state.json`` of a checkpoint says at its top, tensors left out."""
+    found: dict[str, Any] = json.loads((folder / "state.json").read_text())
+    return found
+
+
 def _verified(folder: Path, name: str, manifest: dict[str, Any]) -> bytes:
     """A file's bytes, which must be those that were written."""
     content, facts = (folder / name).read_bytes(), manifest["files"][name]
@@ -184,14 +194,14 @@ class Keeper:
         """Copy the tree now, write it behind the run's back; a milestone is never pruned.
 
         Raises:
-            SteadyganError: where a tensor is not finite; nothing is written then.
+            NotFinite: where a tensor is not finite; nothing is written then.
         """
         tensors: dict[str, Tensor] = {}
         plain = flatten(tree, "", tensors)
         tensors = copied(tensors)
         broken = not_finite(tensors)
         if broken:
-            raise SteadyganError(
+            raise NotFinite(
                 f"{broken.removeprefix('state/')} became NaN or infinite before {images_seen:,} images",
                 "the last good checkpoint is kept; start again with lower learning rates or a stronger penalty",
                 code=1,

@@ -53,6 +53,7 @@ class Play:
     memory: dict[str, Tensor]
     shared: dict[str, Tensor]
     round: int
+    attempt: int = 0
     part: int = 0
     parts: int = 1
     measured: bool = True

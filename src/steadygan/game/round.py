@@ -51,7 +51,8 @@ def play_round(state: GameState, moves: Sequence[Move], draw: Draw) -> Record:
     for move, times in zip(moves, repeats, strict=True):
         for step in range(times):
             batch = draw(state.images_seen + step * setting.batch, setting.batch, state.attempt)
-            play = Play(state.players, batch, state.controls, state.memory, shared, state.rounds, measured=measured)
+            play = Play(state.players, batch, state.controls, state.memory, shared, state.rounds, state.attempt)
+            play.measured = measured
             signals |= _play_move(state, move, play)
     images = after - state.images_seen
     for name, average in state.averages.items():
@@ -110,7 +111,7 @@ def _total(terms: Terms) -> Tensor:
 
 def _step(state: GameState, name: str, measured: bool) -> dict[str, Tensor | float]:
     """Clip or normalise the player's gradient as the controls say, then step; report its norm where it is measured."""
-    parameters = [p for p in state.parameters[name] if p.grad is not None]
+    parameters: list[Tensor] = [p for p in state.parameters[name] if p.grad is not None]
     limit = state.controls[f"clip.{name}"]
     normalise = name in state.setting.normalise
     signals: dict[str, Tensor | float] = {}
@@ -130,12 +131,12 @@ def _step(state: GameState, name: str, measured: bool) -> dict[str, Tensor | flo
 
 
 @torch.no_grad()
-def _moved(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
+def _moved(before: list[Tensor], after: list[Tensor]) -> Tensor:
     """||after - before|| / ||before|| over all parameters: how large a step was beside the weights."""
     return _length(torch._foreach_sub(after, before)) / (_length(before) + 1e-12)
 
 
 def _length(tensors: Sequence[Tensor]) -> Tensor:
     """The norm of all of them as one vector."""
-    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
     return norm

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from steadygan.errors import unknown
 from steadygan.game.average import Average
 from steadygan.game.controls import Controls
+from steadygan.game.orders import Keep, Order, Rename, RollBack, Stop, Turn
 from steadygan.runtime.seeding import reseed
 
 
@@ -35,9 +36,15 @@ class Optimizer(Stateful, Protocol):
 
 
 class Companion(Stateful, Protocol):
-    """A watcher outside the loop that carries a state: reads every record and may turn controls."""
+    """A watcher outside the loop that carries a state: reads every record and answers with orders.
 
-    def read(self, record: Any, controls: Controls, /) -> None: ...
+    ``rolls_back`` says whether its state belongs to the game and returns with a snapshot, as that of adaptive
+    augmentation does; health goes on remembering.
+    """
+
+    rolls_back: bool
+
+    def read(self, record: Any, controls: Controls, /) -> Sequence[Order]: ...
 
 
 @dataclass
@@ -70,9 +77,12 @@ class GameState:
     averages: dict[str, Average] = field(default_factory=dict)
     memory: dict[str, Tensor] = field(default_factory=dict)
     companions: dict[str, Companion] = field(default_factory=dict)
+    snapshots: dict[str, Any] = field(default_factory=dict)
     images_seen: int = 0
     rounds: int = 0
     attempt: int = 0
+    ended: bool = False
+    """Whether the run was ended before its time."""
     parameters: dict[str, list[nn.Parameter]] = field(default_factory=dict, init=False, repr=False)
     """Every player's parameters, listed once a round: walking a network's modules costs as much as a small layer."""
 
@@ -82,7 +92,7 @@ class GameState:
 
     @property
     def done(self) -> bool:
-        return self.images_seen >= self.setting.total
+        return self.ended or self.images_seen >= self.setting.total
 
     def begin_round(self) -> None:
         """Set the clock for controls and randomness: a round depends on where it stands, not on what came before."""
@@ -115,25 +125,72 @@ class GameState:
         }
         tree["controls"] = self.controls.state_dict()
         tree["memory"] = dict(self.memory)
-        tree["counters"] = {"images_seen": self.images_seen, "rounds": self.rounds, "attempt": self.attempt}
+        tree["snapshots"] = dict(self.snapshots)
+        counters = {"images_seen": self.images_seen, "rounds": self.rounds, "attempt": self.attempt}
+        tree["counters"] = counters | {"ended": self.ended}
         return tree
 
     def load_state_dict(self, tree: dict[str, Any]) -> None:
-        for group, parts in self._parts().items():
+        self._load(tree, self.companions)
+        self.snapshots = dict(tree["snapshots"])
+
+    def _load(self, tree: dict[str, Any], companions: Mapping[str, Stateful]) -> None:
+        """Put back all that ``tree`` has, of companions those that are named."""
+        for group, parts in (self._parts() | {"companions": companions}).items():
             for name, part in parts.items():
                 part.load_state_dict(tree[group][name])
         self.controls.load_state_dict(tree["controls"])
         self.memory = {name: value.to(self.device) for name, value in tree["memory"].items()}
         counters = tree["counters"]
         self.images_seen, self.rounds = int(counters["images_seen"]), int(counters["rounds"])
-        self.attempt = int(counters["attempt"])
+        self.attempt, self.ended = int(counters["attempt"]), bool(counters["ended"])
 
     def snapshot(self) -> dict[str, Any]:
-        """A copy in memory to roll back to."""
-        return copy.deepcopy(self.state_dict())
+        """A copy in the CPU's memory to roll back to."""
+        tree = self.state_dict()
+        del tree["snapshots"]
+        tree["companions"] = {name: tree["companions"][name] for name in self._followers()}
+        copy: dict[str, Any] = _copied(tree)
+        return copy
 
     def roll_back(self, snapshot: dict[str, Any]) -> None:
         """Return to ``snapshot`` with other batches and noise: the attempt goes up, so history stays continuous."""
         attempt = self.attempt + 1
-        self.load_state_dict(copy.deepcopy(snapshot))
+        self._load(_copied(snapshot), self._followers())
         self.attempt = attempt
+
+    def _followers(self) -> dict[str, Companion]:
+        """Companions whose state belongs to the game."""
+        return {name: companion for name, companion in self.companions.items() if companion.rolls_back}
+
+    def obey(self, order: Order) -> None:
+        """Carry out an order on the game; those to the session around it mean nothing here."""
+        match order:
+            case Turn(control, by, factor, shift):
+                self.controls.turn(control, by=by, factor=factor, shift=shift)
+            case Keep(name):
+                self.snapshots[name] = self.snapshot()
+            case Rename(name, to):
+                self.snapshots[to] = self._kept(name)
+                del self.snapshots[name]
+            case RollBack(name):
+                self.roll_back(self._kept(name))
+            case Stop():
+                self.ended = True
+
+    def _kept(self, name: str) -> dict[str, Any]:
+        if name not in self.snapshots:
+            raise unknown("snapshot", name, self.snapshots)
+        kept: dict[str, Any] = self.snapshots[name]
+        return kept
+
+
+def _copied(tree: Any) -> Any:
+    """The tree with every tensor copied to the CPU."""
+    if isinstance(tree, Tensor):
+        return tree.detach().to("cpu", copy=True)
+    if isinstance(tree, dict):
+        return {key: _copied(value) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return [_copied(value) for value in tree]
+    return tree

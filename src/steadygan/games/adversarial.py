@@ -40,8 +40,8 @@ class AdversarialGame:
     """Generator and discriminator as two moves: the discriminator learns to tell, then the generator to be believed.
 
     Both see the same augmented, noised and packed images. What a control of 0 weighs costs nothing, so penalties and
-    terms that the recipe does not use stay at hand for health to turn on. ``label_flipping`` swaps a real and a fake before
-    the discriminator. With ``share_fakes`` the generator learns from the fakes of the discriminator's last step.
+    terms that the recipe does not use stay at hand for health to turn on. ``label_flipping`` swaps a real and a fake
+    before the discriminator. With ``share_fakes`` the generator learns from the fakes of the discriminator's last step.
     """
 
     loss: AdversarialLoss
@@ -78,6 +78,8 @@ class AdversarialGame:
         _note_logits(play, real_logits, fake_logits)
         if play.measured:
             play.note("generator/spread", _spread(made.detach()) / _spread(play.batch.real).clamp_min(1e-12))
+            play.note("real/mean", play.batch.real.float().mean())
+            play.note("real/deviation", play.batch.real.float().std())
         seen = (real_logits, fake_logits)
         if self.label_flipping:
             seen = flip_labels(real_logits, fake_logits, self.label_flipping)

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from steadygan.game.controls import Controls
+from steadygan.game.orders import Turn
 from steadygan.game.round import Record
 
 INTERVAL = 4
@@ -38,14 +39,16 @@ class AdaptiveAugmentation:
         self.stride = INTERVAL * batch / speed
         self.shift = 0.0
 
-    def read(self, record: Record, controls: Controls) -> None:
+    rolls_back = True
+
+    def read(self, record: Record, controls: Controls) -> tuple[Turn, ...]:
         """Take one record in and turn the control where it is due."""
         if record.round % INTERVAL:
-            return
+            return ()
         value = float(self.sign(record))
         direction = (value > self.target) - (value < self.target)
         self.shift = min(1.0, max(0.0, self.shift + direction * self.stride))
-        controls.turn("augmentation", by="adaptive", shift=self.shift)
+        return (Turn("augmentation", "adaptive", shift=self.shift),)
 
     def state_dict(self) -> dict[str, Any]:
         return {"shift": self.shift}

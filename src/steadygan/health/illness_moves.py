@@ -35,7 +35,7 @@ def bursts(moves: tuple[Move, ...], count: float, config: RunConfig) -> tuple[Mo
     def ill(want: Want) -> Want:
         def wants(play: Play) -> Terms:
             terms = want(play)
-            if play.round not in burst_rounds(config.seed, int(getattr(play, "attempt", 0)), number, rounds):
+            if play.round not in burst_rounds(config.seed, int(play.attempt), number, rounds):
                 return terms
             # a term that stands ready at weight 0 is left alone: 0 times infinity would end what is not there
             return {n: t._replace(weight=t.weight * size) if t.weight else t for n, t in terms.items()}

@@ -52,6 +52,10 @@ class RunFolder:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
+    @property
+    def best(self) -> Path:
+        return self.path / "best"
+
     def check_free(self) -> None:
         """Raise SteadyganError where the folder holds anything already, or cannot be made; leaves nothing behind."""
         if self.path.is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import numpy as np
 import torch
 
 
@@ -25,3 +26,8 @@ def reseed(*parts: int | str) -> None:
 def generator(*parts: int | str) -> torch.Generator:
     """A CPU generator of its own, for draws that must not disturb the round (samples, fixed latents)."""
     return torch.Generator().manual_seed(derive(*parts))
+
+
+def numpy_generator(*parts: int | str) -> np.random.Generator:
+    """The same for numpy's draws (orders of rows)."""
+    return np.random.default_rng(derive(*parts))

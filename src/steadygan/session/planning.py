@@ -20,6 +20,8 @@ FEW_ROUNDS = 2_000
 MANY_ROUNDS = 60_000
 """A run of more rounds than this may as well use larger batches, where they are faster an image."""
 SMALLEST_BATCH = 16
+BETWEEN_CHECK_UPS = 2_000
+"""Fewest images between two check-ups."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Trial:
 def measure(config: RunConfig, data: DataSet, seconds: float = 1.5) -> float:
     """Images a second of this config here: rounds are played for ``seconds`` after a warm-up and thrown away."""
     # no record is due within the trial; one that is would be an exception, not the pace
-    trial = config.model_copy(update={"record_every": 10**12, "images": 10**12})
+    well = config.health.model_copy(update={"mode": "off"})
+    trial = config.model_copy(update={"record_every": 10**12, "images": 10**12, "health": well})
     wired = wire(trial, data)
     with devices.computing(config.threads, deterministic=config.deterministic):
         rounds = loop(wired.state, wired.moves, wired.draw)
@@ -119,9 +122,14 @@ def with_batch(config: RunConfig, batch: int) -> RunConfig:
 
 
 def settle(config: RunConfig) -> RunConfig:
-    """Intervals that were left to the plan, from the length: 400 records, 20 pictures, 20 checkpoints."""
+    """Intervals that were left to the plan, from the length: 400 records, 20 pictures, 20 checkpoints, 50 check-ups.
+
+    A check-up costs about as much as a hundred images or two, hence no more of them than one in ``BETWEEN_CHECK_UPS``.
+    """
     length = config.images
+    every = config.health.every or max(config.batch, BETWEEN_CHECK_UPS, length // 50)
     update = {
+        "health": config.health.model_copy(update={"every": every}),
         "threads": config.threads or devices.idle_cores(),
         "record_every": config.record_every or max(config.batch, length // 400),
         "sample_every": config.sample_every or max(config.batch, length // 20),

@@ -19,8 +19,9 @@ from steadygan.data.dataset import DataSet
 from steadygan.errors import SteadyganError, Stopped
 from steadygan.game import checkpoint
 from steadygan.game.loop import loop
+from steadygan.game.orders import Best, Order, RollBack, Stop, Tell
 from steadygan.game.round import Record, crosses
-from steadygan.health.vitals import Vitals
+from steadygan.health.monitor import Monitor
 from steadygan.report import outputs
 from steadygan.runtime import devices, storage
 from steadygan.runtime.folder import RunFolder
@@ -39,8 +40,8 @@ class Run:
         self.watcher: Watcher = watcher or Silent()
         self._wire()
         self.keeper = checkpoint.Keeper(folder.checkpoints, config.keep)
-        self.vitals = Vitals()
         self._stop = 0
+        self._end: Stop | None = None
 
     def _wire(self) -> None:
         # initialisation, too, depends on the number of threads
@@ -117,9 +118,10 @@ class Run:
             self._picture()
         for record in loop(state, self.wired.moves, self.wired.draw):
             before, seen = seen, record.images_seen
-            self._companions(record)
-            if record.measured:
-                self._record(record)
+            rolled_back = self._attend(record)
+            if rolled_back:
+                seen = state.images_seen
+                continue
             if crosses(config.sample_every, before, record.images_seen) or state.done:
                 self._picture()
             if measuring and (crosses(config.evaluate_every, before, record.images_seen) or state.done):
@@ -132,6 +134,8 @@ class Run:
             if stop and not state.done:
                 raise Stopped(stop, state.images_seen)
         outputs.finish(self.folder.path)
+        if self._end is not None and self._end.failed:
+            raise SteadyganError(f"stopped at {state.images_seen:,} images: {self._end.why}", self._end.remedy, code=1)
 
     def _measuring(self) -> Milestones | None:
         """What measures the average while the run goes on, where that is asked for."""
@@ -142,9 +146,48 @@ class Run:
             one, self.data, one.evaluate_metrics, one.evaluate_features, one.evaluate_count, self.wired.samples
         )
 
-    def _companions(self, record: Record) -> None:
-        for companion in self.state.companions.values():
-            companion.read(record, self.state.controls)
+    def _attend(self, record: Record) -> bool:
+        """Let the companions read a record, write it, and carry out their orders; True after a rollback.
+
+        Raises:
+            SteadyganError: where a loss is not finite and no order sees to it.
+        """
+        companions = self.state.companions.values()
+        orders = [order for one in companions for order in one.read(record, self.state.controls)]
+        if record.measured:
+            self._record(record)
+            if not any(isinstance(order, (RollBack, Stop)) for order in orders):
+                self._must_be_finite(record)
+        for order in orders:
+            self._carry_out(order)
+        back = any(isinstance(order, RollBack) for order in orders)
+        if back:
+            self._marks = [(time.monotonic(), self.state.images_seen)]
+        return back and not self.state.done
+
+    def _carry_out(self, order: Order) -> None:
+        """The session's part of an order, or the game's."""
+        match order:
+            case Tell(event, line):
+                self.folder.append("events.jsonl", event)
+                self.watcher.event(f"[{in_short(int(event['images_seen']))} images] {line}")
+            case Best(criterion, value):
+                self._keep_best(criterion, value)
+            case Stop():
+                self._end = order
+                self.state.obey(order)
+            case _:
+                self.state.obey(order)
+
+    def _keep_best(self, criterion: str, value: float) -> None:
+        """Put the averages beside the checkpoints, as one that is never pruned and not resumed from."""
+        tensors: dict[str, torch.Tensor] = {}
+        checkpoint.flatten({"state": {"averages": self.state.state_dict()["averages"]}}, "", tensors)
+        plain = {"images_seen": self.state.images_seen, "attempt": self.state.attempt, criterion: value}
+        try:
+            checkpoint.write(self.folder.best, plain, checkpoint.copied(tensors))
+        except OSError as error:
+            self.watcher.event(f"the best average could not be written ({storage.reason(error)}); the run goes on")
 
     def _record(self, record: Record) -> None:
         line = record.line()
@@ -154,11 +197,16 @@ class Run:
         seconds, images = now - self._marks[0][0], record.images_seen - self._marks[0][1]
         pace = images / seconds if seconds > 0 else 0.0
         left = (self.config.images - record.images_seen) / pace if pace else float("inf")
-        self.watcher.record(line, Pace(pace, max(0.0, left)), self.vitals.read(line))
+        monitor = self.state.companions.get("health")
+        word = monitor.word() if isinstance(monitor, Monitor) else "not watched"
+        self.watcher.record(line, Pace(pace, max(0.0, left)), word)
+
+    def _must_be_finite(self, record: Record) -> None:
+        line = record.line()
         broken = [name for name in line if name.endswith("/loss") and not abs(line[name]) < float("inf")]
         if broken:
             raise SteadyganError(
-                f"{broken[0]} became {line[broken[0]]} at {record.images_seen:,} images",
+                f"{broken[0]} became {line[broken[0]]} at {self.state.images_seen:,} images",
                 "the last good checkpoint is kept; start again with lower learning rates or a stronger penalty",
                 code=1,
             )
@@ -186,6 +234,11 @@ class Run:
         try:
             self.keeper.save(self._tree(), self.state.images_seen, self.state.attempt, milestone=milestone)
             failures.append(self.keeper.wait() if last else None)
+        except checkpoint.NotFinite as error:
+            if last or self.config.health.mode != "mend":
+                raise
+            # the next measured record shows it, and health goes back
+            self.watcher.event(f"no checkpoint here: {error.what}")
         except OSError as error:
             failures.append(error)
         if last and failures[-1] is not None:
@@ -215,6 +268,13 @@ class Run:
             self.keeper.wait()
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def in_short(count: int) -> str:
+    """A count as a person says it: 950, 12.3k, 1.2M."""
+    if count < 10_000:
+        return f"{count:,}"
+    return f"{count / 1e3:.3g}k" if count < 1_000_000 else f"{count / 1e6:.3g}M"
 
 
 @contextlib.contextmanager

@@ -24,12 +24,14 @@ from steadygan.game.state import GameState, Setting
 from steadygan.games.adversarial import AdversarialGame, LazyPenalty
 from steadygan.games.latents import LATENTS
 from steadygan.health.adaptive import AdaptiveAugmentation, signs
+from steadygan.health.illnesses import sicken_draw, sicken_moves
 from steadygan.networks import build_discriminator, build_generator
 from steadygan.objectives.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss, smooth
 from steadygan.objectives.auxiliary import pack
 from steadygan.objectives.penalties import PENALTIES
 from steadygan.objectives.weights import WEIGHT_PENALTIES
 from steadygan.runtime import devices, seeding
+from steadygan.session.caring import care
 
 CHUNK = 64
 """Samples come in chunks of this many, each of a seed of its own: sample i does not depend on how many are asked."""
@@ -133,12 +135,13 @@ def wire(config: RunConfig, data: DataSet, *, device: torch.device | None = None
         setting=_setting(config, precision),
         averages={"generator": Average(players["generator"])},
     )
-    draw = _drawer(config, data, place, own)
+    draw = sicken_draw(config.sicken, _drawer(config, data, place, own), config)
     if config.augmentation.adaptive:
         sign = signs if loss.signs else _memorising(state, draw, _held_out(config, data, place, own), config)
         plan = config.augmentation
         state.companions["augmentation"] = AdaptiveAugmentation(sign, plan.target, plan.speed, config.batch)
-    return Wired(config, state, GAMES[config.game](config, loss), draw, place)
+    care(config, data, state)
+    return Wired(config, state, sicken_moves(config.sicken, GAMES[config.game](config, loss), config), draw, place)
 
 
 def _shape(config: RunConfig) -> tuple[int, int, int]:

@@ -1,0 +1,156 @@
+"""History: every signal's course over the clock, and what can be said of it robustly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+LONGEST = 600
+"""Points kept of a signal: a run has about 400 records."""
+MAD_TO_DEVIATION = 1.4826
+"""Median absolute deviation of a normal distribution to its standard deviation."""
+
+
+class Trend(NamedTuple):
+    """Slope a point of a series and its 95 % interval, by Theil and Sen."""
+
+    slope: float
+    low: float
+    high: float
+
+
+@dataclass
+class History:
+    """What a run has shown so far.
+
+    Attributes:
+        total: length of the run in images.
+        points: of each signal, (images_seen, value) in the order of the clock; a value that is not finite is kept as
+            NaN, since that is a sign itself.
+    """
+
+    total: int
+    points: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+
+    def add(self, images_seen: int, signals: Mapping[str, Any]) -> None:
+        """Append the signals of one record."""
+        for name, value in signals.items():
+            number = math.nan if value is None else float(value)
+            self.points.setdefault(name, []).append((images_seen, number if math.isfinite(number) else math.nan))
+            del self.points[name][:-LONGEST]
+
+    def cut(self, images_seen: int) -> None:
+        """Forget what came after this place: the run has gone back to it."""
+        self.points = {
+            name: [point for point in course if point[0] <= images_seen] for name, course in self.points.items()
+        }
+
+    def since(self, images_seen: int) -> History:
+        """The part after this place only, for asking whether a sign still stands."""
+        return History(
+            self.total,
+            {name: [point for point in course if point[0] > images_seen] for name, course in self.points.items()},
+        )
+
+    @property
+    def images_seen(self) -> int:
+        """Where the clock stood at the latest point."""
+        return max((course[-1][0] for course in self.points.values() if course), default=0)
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is done."""
+        return self.images_seen / self.total
+
+    def course(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """All finite values of a signal."""
+        values = np.array([value for _, value in self.points.get(name, ())], dtype=np.float64)
+        return values[np.isfinite(values)]
+
+    def count(self, name: str) -> int:
+        """How many finite values there are."""
+        return len(self.course(name))
+
+    def last(self, name: str, default: float = math.nan) -> float:
+        """The latest value, finite or not."""
+        course = self.points.get(name)
+        return course[-1][1] if course else default
+
+    def now(self, name: str, window: int = 3) -> float:
+        """Median of the latest ``window`` values: a single odd batch is no sign. NaN where there are fewer."""
+        values = self.course(name)
+        return float(np.median(values[-window:])) if len(values) >= window else math.nan
+
+    def before(self, name: str, window: int = 3) -> float:
+        """Median of everything before the latest ``window`` values; NaN where there are fewer than three."""
+        values = self.course(name)[:-window]
+        return float(np.median(values)) if len(values) >= 3 else math.nan
+
+    def strangeness(self, name: str, window: int = 1, log: bool = False) -> float:
+        """Robust z of the latest ``window`` values' median against the signal's own past.
+
+        The past's spread is its median absolute deviation, and at least a hundredth of its size, so that a flat past
+        does not make every change a wonder. NaN with fewer than eight points of past.
+        """
+        values = self.course(name)
+        if log:
+            values = np.log(np.maximum(np.abs(values), 1e-30))
+        past = values[:-window]
+        if len(past) < 8:
+            return math.nan
+        middle = float(np.median(past))
+        spread = MAD_TO_DEVIATION * float(np.median(np.abs(past - middle)))
+        return (float(np.median(values[-window:])) - middle) / max(spread, 0.01 * abs(middle), 1e-12)
+
+    def trend(self, name: str, window: int) -> Trend:
+        """Theil-Sen slope (a point) of the latest ``window`` values with Sen's 95 % interval; NaN below five points.
+
+        Papers: Theil 1950; Sen 1968.
+        """
+        values = self.course(name)[-window:]
+        count = len(values)
+        if count < 5:
+            return Trend(math.nan, math.nan, math.nan)
+        first, second = np.triu_indices(count, 1)
+        slopes = np.sort((values[second] - values[first]) / (second - first))
+        reach = 1.96 * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
+        low = max(0, int((len(slopes) - reach) // 2))
+        high = min(len(slopes) - 1, math.ceil((len(slopes) + reach) / 2))
+        return Trend(float(np.median(slopes)), float(slopes[low]), float(slopes[high]))
+
+    def rhythm(self, name: str, window: int) -> float:
+        """Height of the first peak of the autocorrelation after its first dip below 0: near 1 for a steady swing.
+
+        The trend is taken away first. 0 where there is no dip or fewer than 16 points.
+        """
+        values = self.course(name)[-window:]
+        if len(values) < 16:
+            return 0.0
+        place = np.arange(len(values))
+        rest = values - np.polyval(np.polyfit(place, values, 1), place)
+        power = float(rest @ rest)
+        if power <= 1e-24:
+            return 0.0
+        shifts = range(1, len(values) * 2 // 3)
+        # each lag's sum is divided by the number of its terms: otherwise long periods look weak
+        similar = [float(rest[lag:] @ rest[:-lag]) / power * len(rest) / (len(rest) - lag) for lag in shifts]
+        dip = next((index for index, value in enumerate(similar) if value < 0), None)
+        return max(similar[dip:], default=0.0) if dip is not None else 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        # NaN is no JSON
+        points = {
+            name: [[place, None if math.isnan(value) else value] for place, value in course]
+            for name, course in self.points.items()
+        }
+        return {"points": points}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.points = {
+            name: [(int(place), math.nan if value is None else float(value)) for place, value in course]
+            for name, course in state["points"].items()
+        }

@@ -1,0 +1,123 @@
+"""Interventions: what may be done about a diagnosis, as turns of controls and returns to a snapshot, and nothing else.
+
+An own intervention is one function and one line of ``INTERVENTIONS``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from steadygan.game.controls import Controls
+from steadygan.health.history import History
+
+OWNER = "health"
+"""In whose name health turns controls."""
+Turns = dict[str, tuple[float, float]]
+"""Factor and shift for each control that is turned."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What an intervention may look at: the controls, what health has turned so far, and the history."""
+
+    controls: Controls
+    standing: Mapping[str, tuple[float, float]]
+    history: History
+
+    def scaled(self, name: str, factor: float, least: float, most: float) -> Turns:
+        """The control's factor times ``factor``, within [least, most]; nothing where it is absent or at its limit."""
+        if name not in self.controls or self.controls[name] <= 0:
+            return {}
+        was, shift = self.standing.get(name, (1.0, 0.0))
+        wanted = min(most, max(least, was * factor))
+        return {} if math.isclose(wanted, was) else {name: (wanted, shift)}
+
+    def moved(self, name: str, by: float, most: float) -> Turns:
+        """The control ``by`` further, as long as its value stays at or below ``most``."""
+        if name not in self.controls or self.controls[name] + by > most + 1e-9:
+            return {}
+        factor, shift = self.standing.get(name, (1.0, 0.0))
+        return {name: (factor, shift + by)}
+
+    def names(self, start: str) -> list[str]:
+        """The controls of a kind."""
+        return [name for name in self.controls if name.startswith(start)]
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """A remedy.
+
+    Attributes:
+        meaning: what it does, in words.
+        turns: from the bench to the turns it wants; none where it has nothing (more) to give.
+        rolls_back: whether the game first returns to the last healthy snapshot and goes on with other batches.
+    """
+
+    meaning: str
+    turns: Callable[[Bench], Turns]
+    rolls_back: bool = False
+
+
+def _slower(*players: str, by: float = 0.5) -> Callable[[Bench], Turns]:
+    def turns(bench: Bench) -> Turns:
+        names = [f"learning_rate.{name}" for name in players] if players else bench.names("learning_rate.")
+        return {k: v for name in names for k, v in bench.scaled(name, by, 1 / 64, 4.0).items()}
+
+    return turns
+
+
+def _penalise(bench: Bench) -> Turns:
+    """Existing penalties four times as strong; where there is none, R1 and R2 at a weight that any loss can bear."""
+    present = [name for name in bench.names("penalty.") if bench.controls[name] > 0 and name.count(".") == 1]
+    if present:
+        return {k: v for name in present for k, v in bench.scaled(name, 4.0, 0.0, 16.0).items()}
+    return bench.moved("penalty.r1", 0.1, 0.1) | bench.moved("penalty.r2", 0.1, 0.1)
+
+
+def _clip(bench: Bench) -> Turns:
+    """No gradient beyond twice what was usual for that player."""
+    turns: Turns = {}
+    for name in bench.names("clip."):
+        usual = bench.history.before(f"{name.removeprefix('clip.')}/gradient_norm", 3)
+        if usual > 0 and bench.controls[name] == 0:
+            turns[name] = (1.0, 2 * usual)
+    return turns
+
+
+def _loosen(bench: Bench) -> Turns:
+    """Weight clipping four times as wide."""
+    return bench.scaled("weight_clip", 4.0, 1.0, 64.0)
+
+
+INTERVENTIONS: dict[str, Intervention] = {
+    "slower-players": Intervention("both learning rates halved", _slower()),
+    "slower-generator": Intervention("the generator's learning rate halved", _slower("generator")),
+    "slower-discriminator": Intervention("the discriminator's learning rate halved", _slower("discriminator")),
+    "much-slower-players": Intervention("both learning rates divided by 8", _slower(by=0.125)),
+    "much-slower-generator": Intervention("the generator's learning rate divided by 8", _slower("generator", by=0.125)),
+    "much-slower-discriminator": Intervention(
+        "the discriminator's learning rate divided by 8", _slower("discriminator", by=0.125)
+    ),
+    "faster-discriminator": Intervention("the discriminator's learning rate doubled", _slower("discriminator", by=2.0)),
+    "faster-generator": Intervention("the generator's learning rate doubled", _slower("generator", by=2.0)),
+    "stronger-penalty": Intervention("penalties four times as strong, or R1 and R2 added", _penalise),
+    "noise": Intervention("instance noise of 0.1 more", lambda bench: bench.moved("instance_noise", 0.1, 0.3)),
+    "augmentation": Intervention("augmentation strength 0.3 more", lambda bench: bench.moved("augmentation", 0.3, 0.9)),
+    "feature-matching": Intervention(
+        "the generator is also tied to the features of the data",
+        lambda bench: bench.moved("feature_matching", 1.0, 1.0),
+    ),
+    "longer-average": Intervention(
+        "an average over four times as many images", lambda bench: bench.scaled("average.half_life", 4.0, 0.0, 16.0)
+    ),
+    "looser-clipping": Intervention("weights are clipped four times as far out", _loosen),
+    "clip-gradients": Intervention("gradients clipped at twice their usual norm", _clip),
+    "back": Intervention("back to the last healthy snapshot, learning rates a little lower", _slower(by=0.7), True),
+    "back-clip": Intervention("back to the last healthy snapshot, gradients clipped", _clip, True),
+    "back-slower": Intervention("back to the last healthy snapshot, learning rates a quarter", _slower(by=0.25), True),
+    "back-penalty": Intervention("back to the last healthy snapshot, penalties stronger", _penalise, True),
+}
+"""Every intervention by name."""

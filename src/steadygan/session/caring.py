@@ -1,0 +1,111 @@
+"""Health wired: what a check-up may look at of a run, and the monitor that asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from steadygan.config import RunConfig
+from steadygan.data.dataset import DataSet
+from steadygan.game.state import GameState
+from steadygan.games.latents import LATENTS
+from steadygan.health.checkup import Patient
+from steadygan.health.monitor import Monitor
+from steadygan.health.signal_baseline import Baseline
+from steadygan.health.signals import examine
+from steadygan.objectives.auxiliary import pack
+from steadygan.runtime import seeding
+
+REFERENCE = 2000
+"""Further training images that clusters, neighbours and floors are taken from."""
+CHUNK = 64
+
+
+class Examination:
+    """A check-up of a run on call: the same latents and the same rows every time, so that only the game changes."""
+
+    def __init__(self, config: RunConfig, data: DataSet, state: GameState) -> None:
+        self.config, self.data, self.state = config, data, state
+        self._known: tuple[Patient, Baseline] | None = None
+
+    def __call__(self, memory: Mapping[str, Tensor]) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """This check-up's signals, and what it leaves for the next one."""
+        if self._known is None:
+            patient = self._patient()
+            self._known = patient, Baseline.of(patient.real, patient.held_out, patient.reference)
+        patient, baseline = self._known
+        signals, left = examine(patient, baseline, memory, self.config.health.count)
+        return baseline.facts | signals, left
+
+    def _patient(self) -> Patient:
+        count = self.config.health.count
+        rows = seeding.numpy_generator("check-up rows").permutation(self.data.train)
+        held = seeding.numpy_generator("check-up held out").permutation(self.data.held_out)
+        judged = "discriminator" in self.state.players
+        return Patient(
+            players=self.state.players,
+            make=self._make,
+            judge=self._judge if judged else None,
+            real=self._images(self._in_turns(rows, count)),
+            held_out=self._images(self._in_turns(held, count)),
+            reference=self._images(rows[count : count + REFERENCE] if len(rows) >= 2 * count else rows),
+        )
+
+    def _in_turns(self, rows: np.ndarray, count: int) -> np.ndarray:
+        """The first ``count`` rows; where the players take labels, row i is of class i modulo the number of classes."""
+        if self.data.labels is None or not self._conditional("discriminator"):
+            return rows[:count]
+        of_class = [rows[self.data.labels[rows] == label] for label in range(self.config.classes)]
+        depth = min(len(one) for one in of_class)
+        return np.stack([one[:depth] for one in of_class], 1).ravel()[:count]
+
+    def _conditional(self, player: str) -> bool:
+        return player in self.config.players and self.config.players[player].network.conditional
+
+    def _images(self, rows: np.ndarray) -> Tensor:
+        if not len(rows):
+            return torch.zeros((0, *self.data.shape), device=self.state.device)
+        return self.data.rows(rows).to(self.state.device).float().div_(127.5).sub_(1.0)
+
+    def _turns(self, count: int, start: int = 0) -> Tensor:
+        return ((torch.arange(count) + start) % max(1, self.config.classes)).to(self.state.device)
+
+    @torch.no_grad()
+    def _make(self, which: str, count: int) -> Tensor:
+        """Images of the fixed latents by the averaged or the raw generator."""
+        network = self.state.averages["generator"].network if which == "average" else self.state.players["generator"]
+        like = next(network.parameters())
+        source = seeding.generator("check-up", self.config.seed)
+        latent = LATENTS[self.config.latent.distribution](count, self.config.latent.size, source, None)
+        latent = latent.to(like.device, like.dtype)
+        labels = self._turns(count) if self._conditional("generator") else None
+        training = network.training
+        network.eval()
+        made = [
+            network(latent[start : start + CHUNK], None if labels is None else labels[start : start + CHUNK]).float()
+            for start in range(0, count, CHUNK)
+        ]
+        network.train(training)
+        return torch.cat(made)
+
+    def _judge(self, images: Tensor) -> Tensor:
+        """Logits as the discriminator gives them outside training; its modules' states stay as they are."""
+        network: nn.Module = self.state.players["discriminator"]
+        packing = self.config.packing
+        usable = len(images) // packing * packing
+        labels = self._turns(usable) if self._conditional("discriminator") else None
+        shown = pack(images[:usable], packing) if packing > 1 else images
+        training = network.training
+        network.eval()
+        logits: Tensor = network(shown.to(next(network.parameters()).dtype), labels)
+        network.train(training)
+        return logits.float()
+
+
+def care(config: RunConfig, data: DataSet, state: GameState) -> None:
+    """Give the game a monitor, where health is on."""
+    if config.health.mode != "off":
+        state.companions["health"] = Monitor(config.health, config.images, Examination(config, data, state))
