@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import statistics
@@ -16,6 +17,7 @@ from steadygan.runtime.storage import write_file
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "health-benchmark.md"
+COST = HERE / "results" / "ward-cost.json"
 IMAGES = HERE.parent / "docs" / "images"
 MARKS = ("<!-- figures of benchmarks/ward.py -->", "<!-- end of figures -->")
 ILL_BEYOND, CURED_WITHIN, HARMED_BEYOND = (1.25, 1.5, 2.0), 1.25, 1.10
@@ -245,7 +247,23 @@ def table(rows: Rows) -> str:
         "",
         "Healthy runs of both halves: median distance of the last average, alarms, and what health made of it.",
     ]
-    return "\n".join([*lines, "", *healthy_table(rows)])
+    return "\n".join([*lines, "", *healthy_table(rows), *cost_table(COST)])
+
+
+def cost_table(path: Path) -> list[str]:
+    """What health costs of the round time, from the results of ``--cost``; nothing where there are none."""
+    if not path.is_file():
+        return []
+    lines = ["", "What health costs of the round time at default settings, one thread.", ""]
+    lines += [
+        "| recipe on data | round, ms | cost: median of pairs (interval) | cost of the sums |",
+        "|---|---|---|---|",
+    ]
+    for recipe, cell in json.loads(path.read_text())["cells"].items():
+        low, high = cell["interval"]
+        cost = f"{cell['cost']:+.1%} ({low:+.1%} to {high:+.1%}) | {cell['cost_of_the_sums']:+.1%}"
+        lines.append(f"| `{recipe}` on {cell['data']} | {cell['milliseconds_a_round']:.1f} | {cost} |")
+    return [*lines, "", "Made by `python benchmarks/ward.py --cost`."]
 
 
 def healthy_table(rows: Rows) -> list[str]:

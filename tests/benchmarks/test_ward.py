@@ -283,6 +283,14 @@ def test_the_page_keeps_what_stands_around_the_figures(
     assert (tmp_path / "images" / "ward-illnesses.png").stat().st_size > 0
 
 
+def test_the_cost_is_told_where_it_was_measured(report: ModuleType, tmp_path: Path) -> None:
+    assert report.cost_table(tmp_path / "none.json") == []
+    cell = {"data": "mnist", "milliseconds_a_round": 41.26, "cost": 0.021, "cost_of_the_sums": 0.0249}
+    (tmp_path / "cost.json").write_text(json.dumps({"cells": {"dcgan": cell | {"interval": [0.01, 0.03]}}}))
+    shown = report.cost_table(tmp_path / "cost.json")
+    assert "| `dcgan` on mnist | 41.3 | +2.1% (+1.0% to +3.0%) | +2.5% |" in shown
+
+
 EVENTS = [
     {"images_seen": 10, "attempt": 0, "kind": "best"},
     {"images_seen": 20, "attempt": 0, "kind": "diagnosis", "case": 1, "diagnosis": "stall"},
