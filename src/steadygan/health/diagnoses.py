@@ -1,32 +1,17 @@
 """Diagnoses: which signs, together and confirmed, are called what, and what is tried against it.
 
-Every entry compares with real data or with the run's own past, since absolute numbers mean little across losses,
-networks and data. An own diagnosis is one function and one line of ``DIAGNOSES``.
+An own diagnosis is one function (see ``findings.py``) and one line of ``DIAGNOSES``.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
+from steadygan.health import findings
+from steadygan.health.findings import Finding
 from steadygan.health.history import History
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a look has found.
-
-    Attributes:
-        severity: how far beyond its bound the worst sign is; 1 is the bound.
-        evidence: the numbers behind it, by signal.
-        words: the same for a person, without the diagnosis's name.
-    """
-
-    severity: float
-    evidence: Mapping[str, float]
-    words: str
 
 
 @dataclass(frozen=True)
@@ -53,72 +38,129 @@ class Diagnosis:
     confirm: int = 2
     remedies: tuple[str, ...] = ()
     urgency: int = 1
-    fatal: bool = field(default=False)
-
-
-def blow_up(history: History) -> Finding | None:
-    """Numbers that are not finite, or gradients and logits far beyond all that was usual."""
-    for name in history.points:
-        if name.endswith(("/loss", "/gradient_norm", "_logits")) and math.isnan(history.last(name, 0.0)):
-            return Finding(100.0, {name: math.nan}, f"{name.replace('/', ' ')} is not finite")
-    for name in ("discriminator/gradient_norm", "generator/gradient_norm", "discriminator/fake_logits"):
-        now, past = history.now(name), history.before(name)
-        strange = history.strangeness(name, 3, log=True)
-        if strange > 8 and abs(now) > 30 * abs(past):
-            words = f"{name.replace('/', ' ').replace('_', ' ')} is {now:.3g} (was {past:.3g})"
-            return Finding(strange / 8, {name: now, f"{name}.before": past}, words)
-    return None
-
-
-def strong_discriminator(history: History) -> Finding | None:
-    """It tells every fake from every real by far, and the fakes do not come nearer to the data."""
-    wins, apart = history.now("discriminator/win_rate", 8), history.now("discriminator/separation", 8)
-    if not (wins > 0.995 and apart > 4):
-        return None
-    words = f"the discriminator ranks {wins:.1%} of pairs rightly, {apart:.1f} standard deviations apart"
-    return Finding(apart / 4, {"discriminator/win_rate": wins, "discriminator/separation": apart}, words)
-
-
-def collapse(history: History) -> Finding | None:
-    """Samples far more alike than the data."""
-    now, past = history.now("health/diversity", 2), history.before("health/diversity", 2)
-    if not now < 0.5:
-        return None
-    empty = history.now("health/empty_clusters", 2)
-    was = "" if math.isnan(past) else f" (was {past:.2f})"
-    words = f"samples are {now:.2f} as diverse as the data{was}, {empty:.0%} of clusters empty"
-    return Finding(0.5 / max(now, 0.01), {"health/diversity": now, "health/empty_clusters": empty}, words)
+    fatal: bool = False
 
 
 DIAGNOSES: dict[str, Diagnosis] = {
     "blow-up": Diagnosis(
         "numbers grow without bound or stop being numbers",
-        ("*/gradient_norm", "*/loss", "discriminator/fake_logits"),
+        ("discriminator/gradient_norm", "generator/gradient_norm"),
         "lower both learning rates, or add a penalty (R1 and R2)",
-        blow_up,
+        findings.blow_up,
         at="record",
         confirm=1,
-        remedies=("back-clip", "back-slower", "back-penalty", "back-slower"),
+        remedies=("back", "back-clip", "back-slower", "back-penalty", "back-slower"),
         urgency=9,
         fatal=True,
     ),
+    "bad-data": Diagnosis(
+        "the real images are not what a generator can learn from: copies, blanks, or not the same all the time",
+        ("health/duplicates", "real/mean"),
+        "look at `steadygan info DATA`, and at what was added last; take copies and blanks out",
+        findings.bad_data,
+        confirm=1,
+        urgency=8,
+    ),
+    "overfitting": Diagnosis(
+        "the discriminator learns the training images by heart and no longer teaches what they have in common",
+        ("health/overfitting",),
+        "more images, or augmentation.adaptive=true",
+        findings.overfitting,
+        confirm=3,
+        remedies=("augmentation", "augmentation", "stronger-penalty"),
+        urgency=6,
+    ),
+    "copying": Diagnosis(
+        "the generator repeats training images",
+        ("health/copies_z",),
+        "more images, augmentation, or a smaller generator",
+        findings.copying,
+        remedies=("augmentation",),
+        urgency=6,
+    ),
+    "artefacts": Diagnosis(
+        "a pattern of fine squares or stripes lies over the samples",
+        ("health/checkerboard",),
+        "use networks that upsample by interpolation (dcgan, r3), and a stronger penalty",
+        findings.artefacts,
+        remedies=("stronger-penalty", "back-slower"),
+        urgency=6,
+    ),
+    "saturation": Diagnosis(
+        "the generator's output sticks at black and white, where no gradient gets through",
+        ("health/saturation", "health/diversity"),
+        "lower the generator's learning rate, or start it from smaller weights",
+        findings.saturation,
+        remedies=("back-slower", "slower-generator"),
+        urgency=5,
+    ),
+    "weak-discriminator": Diagnosis(
+        "the discriminator cannot follow: fakes are plainly wrong and it does not see it",
+        ("discriminator/separation", "health/distance"),
+        "raise the discriminator's learning rate or capacity, or lower its penalty",
+        findings.weak_discriminator,
+        remedies=("lighter-discriminator", "faster-discriminator", "faster-discriminator", "more-discriminator-steps"),
+        urgency=5,
+    ),
     "strong-discriminator": Diagnosis(
-        "the discriminator wins by so far that it teaches the generator nothing",
-        ("discriminator/win_rate", "discriminator/separation"),
-        "lower the discriminator's learning rate, or add a penalty",
-        strong_discriminator,
-        at="record",
-        confirm=8,
-        remedies=("stronger-penalty", "slower-discriminator", "noise", "much-slower-discriminator"),
+        "the discriminator wins by so far that the generator learns nothing from it",
+        ("discriminator/win_rate", "discriminator/separation", "health/distance"),
+        "lower the discriminator's learning rate, raise the generator's, or add a penalty",
+        findings.strong_discriminator,
+        confirm=3,
+        remedies=("stronger-penalty", "faster-generator", "slower-discriminator", "noise"),
         urgency=4,
     ),
     "collapse": Diagnosis(
         "the generator makes a few kinds of samples only",
         ("health/diversity", "health/empty_clusters"),
         "add R1 and R2 or use the default recipe; lower the learning rates",
-        collapse,
-        remedies=("back-penalty", "back-slower", "augmentation"),
-        urgency=6,
+        findings.collapse,
+        confirm=2,
+        remedies=("stronger-penalty", "back-slower", "augmentation"),
+        urgency=3,
+    ),
+    "drift": Diagnosis(
+        "the generator leaves what it had learnt, while no loss shows it",
+        ("health/distance",),
+        "lower the learning rates towards the end; look whether the data changed",
+        findings.drift,
+        remedies=("back-slower", "back-slower", "much-slower-players"),
+        urgency=4,
+    ),
+    "oscillation": Diagnosis(
+        "the players chase each other round instead of settling",
+        ("health/displacement", "health/distance"),
+        "lower both learning rates, take beta1 = 0 or .5, or add R1",
+        findings.oscillation,
+        remedies=("slower-players", "much-slower-players", "stronger-penalty"),
+        urgency=3,
+    ),
+    "mode-dropping": Diagnosis(
+        "some kinds of data are made far too rarely",
+        ("health/uneven_clusters", "health/empty_clusters"),
+        "train longer, add R1 and R2, or give the discriminator several samples at once (packing=2)",
+        findings.mode_dropping,
+        confirm=3,
+        remedies=("stronger-penalty", "slower-players"),
+        urgency=2,
+    ),
+    "stall": Diagnosis(
+        "the samples are far from the data and come no nearer",
+        ("health/distance",),
+        "another recipe, larger networks, or other learning rates",
+        findings.stall,
+        confirm=3,
+        remedies=("slower-players", "stronger-penalty", "faster-generator"),
+        urgency=1,
+    ),
+    "finished": Diagnosis(
+        "no progress is left to be made at this size",
+        ("health/distance",),
+        "stop here, or train a larger network",
+        findings.finished,
+        confirm=4,
+        urgency=0,
     ),
 }
 """Every diagnosis by name."""

@@ -90,6 +90,36 @@ class History:
         values = self.course(name)[:-window]
         return float(np.median(values)) if len(values) >= 3 else math.nan
 
+    def ago(self, name: str, share: float, window: int = 2) -> float:
+        """Median of the ``window`` finite values up to the place that lies ``share`` of the run back; NaN for none."""
+        place = self.images_seen - share * self.total
+        values = [value for seen, value in self.points.get(name, ()) if seen <= place and math.isfinite(value)]
+        return float(np.median(values[-window:])) if values else math.nan
+
+    def least(self, name: str) -> float:
+        """Smallest value so far; NaN for none."""
+        values = self.course(name)
+        return float(values.min()) if len(values) else math.nan
+
+    def outliers(self, name: str, window: int, bound: float) -> int:
+        """How many of the latest ``window`` values lie more than ``bound`` robust deviations off the median of all."""
+        values = self.course(name)
+        if len(values) < 12:
+            return 0
+        middle = float(np.median(values))
+        spread = MAD_TO_DEVIATION * float(np.median(np.abs(values - middle)))
+        return int((np.abs(values[-window:] - middle) > bound * max(spread, 1e-12)).sum())
+
+    def moved(self, name: str, window: int = 8) -> float:
+        """How many deviations of single values the latest ``window`` of them have moved off what came before."""
+        values = self.course(name)
+        past = values[:-window]
+        if len(past) < 12:
+            return 0.0
+        middle = float(np.median(past))
+        spread = MAD_TO_DEVIATION * float(np.median(np.abs(past - middle)))
+        return abs(float(np.median(values[-window:])) - middle) / max(spread, 1e-12)
+
     def strangeness(self, name: str, window: int = 1, log: bool = False) -> float:
         """Robust z of the latest ``window`` values' median against the signal's own past.
 

@@ -64,7 +64,7 @@ class Intervention:
 def _slower(*players: str, by: float = 0.5) -> Callable[[Bench], Turns]:
     def turns(bench: Bench) -> Turns:
         names = [f"learning_rate.{name}" for name in players] if players else bench.names("learning_rate.")
-        return {k: v for name in names for k, v in bench.scaled(name, by, 1 / 64, 4.0).items()}
+        return {k: v for name in names for k, v in bench.scaled(name, by, 1 / 256, 16.0).items()}
 
     return turns
 
@@ -87,6 +87,12 @@ def _clip(bench: Bench) -> Turns:
     return turns
 
 
+def _lighten(bench: Bench) -> Turns:
+    """A quarter of every penalty and clipping four times as wide: whatever holds the discriminator down."""
+    names = [name for name in bench.names("penalty.") if name.count(".") == 1]
+    return {k: v for name in names for k, v in bench.scaled(name, 0.25, 1 / 256, 16.0).items()} | _loosen(bench)
+
+
 def _loosen(bench: Bench) -> Turns:
     """Weight clipping four times as wide."""
     return bench.scaled("weight_clip", 4.0, 1.0, 64.0)
@@ -101,9 +107,13 @@ INTERVENTIONS: dict[str, Intervention] = {
     "much-slower-discriminator": Intervention(
         "the discriminator's learning rate divided by 8", _slower("discriminator", by=0.125)
     ),
-    "faster-discriminator": Intervention("the discriminator's learning rate doubled", _slower("discriminator", by=2.0)),
-    "faster-generator": Intervention("the generator's learning rate doubled", _slower("generator", by=2.0)),
+    "faster-discriminator": Intervention("the discriminator's learning rate times 4", _slower("discriminator", by=4.0)),
+    "faster-generator": Intervention("the generator's learning rate times 4", _slower("generator", by=4.0)),
     "stronger-penalty": Intervention("penalties four times as strong, or R1 and R2 added", _penalise),
+    "lighter-discriminator": Intervention("penalties a quarter, weight clipping four times as wide", _lighten),
+    "more-discriminator-steps": Intervention(
+        "one more step of the discriminator a round", lambda bench: bench.moved("steps.discriminator", 1.0, 5.0)
+    ),
     "noise": Intervention("instance noise of 0.1 more", lambda bench: bench.moved("instance_noise", 0.1, 0.3)),
     "augmentation": Intervention("augmentation strength 0.3 more", lambda bench: bench.moved("augmentation", 0.3, 0.9)),
     "feature-matching": Intervention(
@@ -113,7 +123,6 @@ INTERVENTIONS: dict[str, Intervention] = {
     "longer-average": Intervention(
         "an average over four times as many images", lambda bench: bench.scaled("average.half_life", 4.0, 0.0, 16.0)
     ),
-    "looser-clipping": Intervention("weights are clipped four times as far out", _loosen),
     "clip-gradients": Intervention("gradients clipped at twice their usual norm", _clip),
     "back": Intervention("back to the last healthy snapshot, learning rates a little lower", _slower(by=0.7), True),
     "back-clip": Intervention("back to the last healthy snapshot, gradients clipped", _clip, True),

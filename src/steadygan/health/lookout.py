@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from steadygan.health.diagnoses import DIAGNOSES, Diagnosis, Finding
+from steadygan.health.diagnoses import DIAGNOSES, Diagnosis
+from steadygan.health.findings import Finding
 from steadygan.health.history import History
 
 CLOCK = ("images_seen", "round", "attempt")

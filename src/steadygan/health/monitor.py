@@ -19,7 +19,8 @@ from steadygan.errors import unknown
 from steadygan.game.controls import Controls
 from steadygan.game.orders import Best, Keep, Order, Rename, RollBack, Stop, Tell, Turn
 from steadygan.game.round import Record, crosses
-from steadygan.health.diagnoses import DIAGNOSES, Diagnosis, Finding
+from steadygan.health.diagnoses import DIAGNOSES, Diagnosis
+from steadygan.health.findings import Finding
 from steadygan.health.interventions import INTERVENTIONS, OWNER, Bench, Intervention, Turns
 from steadygan.health.lookout import CHECK_UP, Lookout
 

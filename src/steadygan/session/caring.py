@@ -21,6 +21,8 @@ from steadygan.runtime import seeding
 
 REFERENCE = 2000
 """Further training images that clusters, neighbours and floors are taken from."""
+PIXELS = 64 * 2**20
+"""Values that the reference images may have altogether."""
 CHUNK = 64
 
 
@@ -41,18 +43,24 @@ class Examination:
         return baseline.facts | signals, left
 
     def _patient(self) -> Patient:
-        count = self.config.health.count
         rows = seeding.numpy_generator("check-up rows").permutation(self.data.train)
         held = seeding.numpy_generator("check-up held out").permutation(self.data.held_out)
+        # never the same rows twice: neighbours and duplicates are sought between the two
+        count = min(self.config.health.count, len(rows) // 2)
         judged = "discriminator" in self.state.players
         return Patient(
             players=self.state.players,
             make=self._make,
             judge=self._judge if judged else None,
-            real=self._images(self._in_turns(rows, count)),
-            held_out=self._images(self._in_turns(held, count)),
-            reference=self._images(rows[count : count + REFERENCE] if len(rows) >= 2 * count else rows),
+            real=self._images(self._in_turns(rows[:count], count)),
+            held_out=self._images(self._in_turns(held, self.config.health.count)),
+            reference=self._images(rows[count : count + self._room()]),
         )
+
+    def _room(self) -> int:
+        """How many reference images are kept: fewer where they are large."""
+        channels, height, width = self.data.shape
+        return max(256, min(REFERENCE, PIXELS // (channels * height * width)))
 
     def _in_turns(self, rows: np.ndarray, count: int) -> np.ndarray:
         """The first ``count`` rows; where the players take labels, row i is of class i modulo the number of classes."""

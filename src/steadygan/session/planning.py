@@ -20,8 +20,8 @@ FEW_ROUNDS = 2_000
 MANY_ROUNDS = 60_000
 """A run of more rounds than this may as well use larger batches, where they are faster an image."""
 SMALLEST_BATCH = 16
-BETWEEN_CHECK_UPS = 2_000
-"""Fewest images between two check-ups."""
+BETWEEN_CHECK_UPS = 64
+"""Fewest rounds between two check-ups."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,10 @@ def with_batch(config: RunConfig, batch: int) -> RunConfig:
 def settle(config: RunConfig) -> RunConfig:
     """Intervals that were left to the plan, from the length: 400 records, 20 pictures, 20 checkpoints, 50 check-ups.
 
-    A check-up costs about as much as a hundred images or two, hence no more of them than one in ``BETWEEN_CHECK_UPS``.
+    A check-up costs about as much as two rounds, hence no more of them than one in ``BETWEEN_CHECK_UPS``.
     """
     length = config.images
-    every = config.health.every or max(config.batch, BETWEEN_CHECK_UPS, length // 50)
+    every = config.health.every or max(BETWEEN_CHECK_UPS * config.batch, length // 50)
     update = {
         "health": config.health.model_copy(update={"every": every}),
         "threads": config.threads or devices.idle_cores(),

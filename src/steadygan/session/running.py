@@ -21,6 +21,7 @@ from steadygan.game import checkpoint
 from steadygan.game.loop import loop
 from steadygan.game.orders import Best, Order, RollBack, Stop, Tell
 from steadygan.game.round import Record, crosses
+from steadygan.health.findings import BROKEN
 from steadygan.health.monitor import Monitor
 from steadygan.report import outputs
 from steadygan.runtime import devices, storage
@@ -42,6 +43,7 @@ class Run:
         self.keeper = checkpoint.Keeper(folder.checkpoints, config.keep)
         self._stop = 0
         self._end: Stop | None = None
+        self._broken = False
 
     def _wire(self) -> None:
         # initialisation, too, depends on the number of threads
@@ -152,6 +154,9 @@ class Run:
         Raises:
             SteadyganError: where a loss is not finite and no order sees to it.
         """
+        if record.measured and self._broken:
+            # weights and moments may be lost before any loss shows it
+            record.signals[BROKEN], self._broken = 1.0, False
         companions = self.state.companions.values()
         orders = [order for one in companions for order in one.read(record, self.state.controls)]
         if record.measured:
@@ -237,7 +242,7 @@ class Run:
         except checkpoint.NotFinite as error:
             if last or self.config.health.mode != "mend":
                 raise
-            # the next measured record shows it, and health goes back
+            self._broken = True
             self.watcher.event(f"no checkpoint here: {error.what}")
         except OSError as error:
             failures.append(error)

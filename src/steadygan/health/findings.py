@@ -1,0 +1,211 @@
+"""What a look may find, and the looks themselves: functions from a history to a finding or None.
+
+``distance`` is 0 for real data and about 1 for a blank picture, so .05 means the same on every set: still far off.
+Every other bound is a ratio to the real data or to the run's own past.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from steadygan.health.history import History
+
+BROKEN = "state/not_finite"
+"""Signal: a weight or a moment was found not to be finite when a checkpoint was due."""
+FAR = 0.05
+"""A distance that no eye takes for the data."""
+YOUNG = 0.1
+"""Share of a run in which anything may still look ill."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a look has found.
+
+    Attributes:
+        severity: how far beyond its bound the worst sign is; 1 is the bound.
+        evidence: the numbers behind it, by signal.
+        words: the same for a person, without the diagnosis's name.
+    """
+
+    severity: float
+    evidence: Mapping[str, float]
+    words: str
+
+
+def _was(value: float) -> str:
+    return "" if math.isnan(value) else f" (was {value:.3g})"
+
+
+def _above(value: float, bound: float) -> bool:
+    """False for NaN as well: what is not known is no sign."""
+    return value > bound
+
+
+def blow_up(history: History) -> Finding | None:
+    """Numbers that are not finite, or gradients and logits far beyond all that was usual."""
+    for name in (BROKEN, "health/broken"):
+        if _above(history.last(name, 0.0), 0.0) and history.points[name][-1][0] == history.images_seen:
+            return Finding(100.0, {name: history.last(name)}, "weights or samples are not finite")
+    for name in history.points:
+        if name.endswith(("/loss", "/gradient_norm", "_logits")) and math.isnan(history.last(name, 0.0)):
+            return Finding(100.0, {name: math.nan}, f"the {name.replace('/', 's ').replace('_', ' ')} is not finite")
+    for name in ("discriminator/gradient_norm", "generator/gradient_norm", "discriminator/fake_logits"):
+        now, past = history.now(name), history.before(name)
+        if history.strangeness(name, 3, log=True) > 8 and abs(now) > 100 * abs(past):
+            words = f"the {name.replace('/', 's ').replace('_', ' ')} is {now:.3g}{_was(past)}"
+            return Finding(abs(now) / (100 * abs(past)), {name: now, f"{name}.before": past}, words)
+    return None
+
+
+def bad_data(history: History) -> Finding | None:
+    """Duplicates or constant images in the set, or batches that are not like the others."""
+    same, blank = history.last("health/duplicates", 0.0), history.last("health/constant_images", 0.0)
+    if same > 0.1:
+        return Finding(same / 0.1, {"health/duplicates": same}, f"{same:.0%} of the real images are duplicates")
+    if blank > 0.02:
+        return Finding(blank / 0.02, {"health/constant_images": blank}, f"{blank:.0%} of the real images are constant")
+    for name, word in (("real/mean", "brightness"), ("real/deviation", "contrast")):
+        odd = history.outliers(name, 40, 10.0)
+        if odd >= 2:
+            return Finding(odd / 2, {f"{name}.odd_batches": odd}, f"{odd} of the latest 40 batches have an odd {word}")
+        moved = history.moved(name)
+        if moved > 6:
+            words = f"the {word} of the real images has changed while the run went on"
+            return Finding(moved / 6, {name: history.now(name, 8), f"{name}.before": history.before(name, 8)}, words)
+    return None
+
+
+def strong_discriminator(history: History) -> Finding | None:
+    """It tells every fake from every real by far, and the fakes hardly come nearer to the data."""
+    wins, apart = history.now("discriminator/win_rate", 5), history.now("discriminator/separation", 5)
+    distance, before = history.now("health/distance", 2), history.ago("health/distance", 0.1)
+    learns = distance < 0.7 * before
+    if history.progress < YOUNG or not (wins > 0.998 and apart > 5) or learns or not _above(distance, 0.02):
+        return None
+    evidence = {"discriminator/win_rate": wins, "discriminator/separation": apart, "health/distance": distance}
+    words = (
+        f"the discriminator ranks {wins:.1%} of pairs rightly, {apart:.1f} deviations apart, "
+        f"and the distance to the data stays at {distance:.3g}"
+    )
+    return Finding(apart / 5, evidence, words)
+
+
+def weak_discriminator(history: History) -> Finding | None:
+    """It cannot tell fakes from reals although they are plainly different."""
+    apart, distance = history.now("discriminator/separation", 5), history.now("health/distance", 2)
+    if history.progress < YOUNG / 2 or not apart < 0.7 or not _above(distance, FAR):
+        return None
+    evidence = {"discriminator/separation": apart, "health/distance": distance}
+    words = (
+        f"fakes are far from the data ({distance:.3g}), but the discriminator sees {apart:.2g} deviations between them"
+    )
+    return Finding(1 + (0.7 - apart), evidence, words)
+
+
+def overfitting(history: History) -> Finding | None:
+    """Held-out images look like fakes to the discriminator, training images do not."""
+    share, error = history.now("health/overfitting", 3), history.now("health/overfitting_error", 3)
+    if not _above(share - 2 * error, 0.4):
+        return None
+    evidence = {"health/overfitting": share, "health/overfitting_error": error}
+    words = f"the discriminator knows its training images: {share:.0%} of its margin is gone on held-out ones"
+    return Finding(share / 0.5, evidence, words)
+
+
+def collapse(history: History) -> Finding | None:
+    """A large part of the data's kinds is not made at all, or samples are far more alike than the data."""
+    alike, empty = history.now("health/diversity", 2), history.now("health/empty_clusters", 2)
+    if history.progress < YOUNG or not (empty > 0.4 or alike < 0.5):
+        return None
+    words = (
+        f"samples are {alike:.2f} as diverse as the data{_was(history.ago('health/diversity', 0.1))}, "
+        f"{empty:.0%} of the data's clusters are empty"
+    )
+    evidence = {"health/diversity": alike, "health/empty_clusters": empty}
+    return Finding(max(empty / 0.4, 0.5 / max(alike, 0.01)), evidence, words)
+
+
+def mode_dropping(history: History) -> Finding | None:
+    """Kinds of data are made far too rarely, late in the run or more so than before."""
+    uneven, empty = history.now("health/uneven_clusters", 3), history.now("health/empty_clusters", 3)
+    if history.progress < 0.4 or not (uneven > 0.45 or empty > 0.12):
+        return None
+    words = f"{uneven:.0%} of the data's clusters have a wrong share of the samples, {empty:.0%} are empty"
+    return Finding(
+        max(uneven / 0.45, empty / 0.12), {"health/uneven_clusters": uneven, "health/empty_clusters": empty}, words
+    )
+
+
+def oscillation(history: History) -> Finding | None:
+    """The images of fixed latents keep changing as much as ever, and lead nowhere."""
+    moves, before = history.now("health/displacement", 3), history.ago("health/displacement", 0.15, 3)
+    distance, past = history.now("health/distance", 3), history.ago("health/distance", 0.15, 3)
+    restless = moves > 0.4 and moves > 0.75 * before and distance > 0.75 * past
+    if history.progress < 0.25 or not restless or not _above(distance, 0.01):
+        return None
+    words = (
+        f"images of the same latents move {moves:.2f} of the data's spread between check-ups{_was(before)}, to no gain"
+    )
+    return Finding(moves / 0.4, {"health/displacement": moves, "health/distance": distance}, words)
+
+
+def drift(history: History) -> Finding | None:
+    """The distance to the data has risen well above the best that was reached, and goes on rising or stays there."""
+    now, best = history.now("health/distance", 2), history.least("health/distance")
+    noise = history.last("health/distance_floor_spread", 0.0)
+    if history.progress < YOUNG or not (now > 2 * best and now - best > 8 * noise):
+        return None
+    words = f"the distance to the data has risen to {now:.3g}; it had been {best:.3g}"
+    return Finding(now / (2 * best + 8 * noise), {"health/distance": now, "health/distance.best": best}, words)
+
+
+def stall(history: History) -> Finding | None:
+    """No progress, far from the data."""
+    now, before = history.now("health/distance", 2), history.ago("health/distance", 0.2)
+    if history.progress < 0.3 or not (_above(now, FAR) and now > 0.75 * before):
+        return None
+    words = f"the distance to the data stays at {now:.3g}{_was(before)}"
+    return Finding(now / FAR / 4, {"health/distance": now, "health/distance.before": before}, words)
+
+
+def saturation(history: History) -> Finding | None:
+    """Pixels stick at the ends of their range, in samples wilder than the data."""
+    share, wild = history.now("health/saturation", 2), history.now("health/diversity", 2)
+    floor = history.last("health/saturation_floor", 0.0)
+    stuck = share > 0.9 * history.ago("health/saturation", 0.15)
+    if history.progress < 2 * YOUNG or not (share > 0.25 + floor and wild > 1.25 and stuck):
+        return None
+    words = f"{share:.0%} more pixels than in the data stick at the ends of their range"
+    return Finding(share / 0.25, {"health/saturation": share, "health/diversity": wild}, words)
+
+
+def artefacts(history: History) -> Finding | None:
+    """Far more power at the finest stripes and squares than the data have."""
+    power = history.now("health/checkerboard", 2)
+    floor = history.last("health/checkerboard_floor", 0.0)
+    if history.progress < 0.15 or not power > 12 + floor:
+        return None
+    words = f"{power:.0f} dB more power than the data in the finest stripes and squares"
+    return Finding(power / 12, {"health/checkerboard": power}, words)
+
+
+def copying(history: History) -> Finding | None:
+    """Samples lie nearer to training images than held-out images do."""
+    share, certainty = history.now("health/copies", 2), history.now("health/copies_z", 2)
+    if not (share > 0.3 and certainty > 5):
+        return None
+    words = f"{share:.0%} of the samples lie nearer to a training image than chance allows (z {certainty:.1f})"
+    return Finding(certainty / 5, {"health/copies": share, "health/copies_z": certainty}, words)
+
+
+def finished(history: History) -> Finding | None:
+    """The distance is down at what real data have among themselves, and no longer falls."""
+    now, before = history.now("health/distance", 3), history.ago("health/distance", 0.2, 3)
+    floor, noise = history.last("health/distance_floor", 0.0), history.last("health/distance_floor_spread", 0.0)
+    if history.progress < 0.4 or not (now < floor + 2 * noise and abs(now - before) < noise):
+        return None
+    words = f"samples are as near to the data as other real images are ({now:.3g}), and no longer come nearer"
+    return Finding(1.0, {"health/distance": now, "health/distance_floor": floor}, words)
