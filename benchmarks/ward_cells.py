@@ -13,7 +13,7 @@ from steadygan.config import RunConfig
 from steadygan.health import illness_data, illness_moves
 from steadygan.health.illnesses import ILLNESSES, parse
 
-VERSION = 1
+VERSION = 2
 HALVES = ("tune", "score")
 SEVERITIES = {"tune": (1.0, 2.0, 3.0), "score": (1.5, 2.5, 3.25)}
 FIRST_SEED = {"tune": 0, "score": 1000}
@@ -74,7 +74,7 @@ AT_16_PIXELS: dict[str, tuple[int, float, int, float]] = {
     "mlp": (150_000, 22, 0, 1e-3),
     "wgan": (80_000, 24, 8, 1e-3),
     "wgan-gp": (80_000, 28, 8, 2e-3),
-    "sngan": (20_000, 28, 4, 2e-3),
+    "sngan": (40_000, 56, 4, 2e-3),
 }
 SETTINGS = _settings()
 

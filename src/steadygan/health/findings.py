@@ -14,9 +14,9 @@ from steadygan.health.history import History
 
 BROKEN = "state/not_finite"
 """Signal: a weight or a moment was found not to be finite when a checkpoint was due."""
-FAR = 0.05
+FAR = 0.1
 """A distance that no eye takes for the data."""
-YOUNG = 0.1
+YOUNG = 0.2
 """Share of a run in which anything may still look ill."""
 
 
@@ -42,6 +42,16 @@ def _was(value: float) -> str:
 def _above(value: float, bound: float) -> bool:
     """False for NaN as well: what is not known is no sign."""
     return value > bound
+
+
+def learning(history: History) -> bool:
+    """Whether the distance to the data has fallen by a seventh in a tenth of the run: what improves is left alone."""
+    return history.now("health/distance", 2) < 0.85 * history.ago("health/distance", 0.1)
+
+
+def _lasts(history: History, name: str) -> bool:
+    """Whether a sign is about as strong as a tenth of the run ago."""
+    return history.now(name, 2) > 0.8 * history.ago(name, 0.1)
 
 
 def blow_up(history: History) -> Finding | None:
@@ -81,9 +91,8 @@ def bad_data(history: History) -> Finding | None:
 def strong_discriminator(history: History) -> Finding | None:
     """It tells every fake from every real by far, and the fakes hardly come nearer to the data."""
     wins, apart = history.now("discriminator/win_rate", 5), history.now("discriminator/separation", 5)
-    distance, before = history.now("health/distance", 2), history.ago("health/distance", 0.1)
-    learns = distance < 0.7 * before
-    if history.progress < YOUNG or not (wins > 0.998 and apart > 5) or learns or not _above(distance, 0.02):
+    distance = history.now("health/distance", 2)
+    if history.progress < YOUNG or learning(history) or not (wins > 0.998 and apart > 5 and distance > 0.02):
         return None
     evidence = {"discriminator/win_rate": wins, "discriminator/separation": apart, "health/distance": distance}
     words = (
@@ -96,13 +105,13 @@ def strong_discriminator(history: History) -> Finding | None:
 def weak_discriminator(history: History) -> Finding | None:
     """It cannot tell fakes from reals although they are plainly different."""
     apart, distance = history.now("discriminator/separation", 5), history.now("health/distance", 2)
-    if history.progress < YOUNG / 2 or not apart < 0.7 or not _above(distance, FAR):
+    if history.progress < YOUNG / 2 or learning(history) or not (apart < 0.05 and distance > FAR / 2):
         return None
     evidence = {"discriminator/separation": apart, "health/distance": distance}
     words = (
         f"fakes are far from the data ({distance:.3g}), but the discriminator sees {apart:.2g} deviations between them"
     )
-    return Finding(1 + (0.7 - apart), evidence, words)
+    return Finding(1 + 0.05 - apart, evidence, words)
 
 
 def overfitting(history: History) -> Finding | None:
@@ -118,7 +127,8 @@ def overfitting(history: History) -> Finding | None:
 def collapse(history: History) -> Finding | None:
     """A large part of the data's kinds is not made at all, or samples are far more alike than the data."""
     alike, empty = history.now("health/diversity", 2), history.now("health/empty_clusters", 2)
-    if history.progress < YOUNG or not (empty > 0.4 or alike < 0.5):
+    few = empty > 0.4 and _lasts(history, "health/empty_clusters")
+    if history.progress < YOUNG or learning(history) or not (few or alike < 0.4):
         return None
     words = (
         f"samples are {alike:.2f} as diverse as the data{_was(history.ago('health/diversity', 0.1))}, "
@@ -131,11 +141,13 @@ def collapse(history: History) -> Finding | None:
 def mode_dropping(history: History) -> Finding | None:
     """Kinds of data are made far too rarely, late in the run or more so than before."""
     uneven, empty = history.now("health/uneven_clusters", 3), history.now("health/empty_clusters", 3)
-    if history.progress < 0.4 or not (uneven > 0.45 or empty > 0.12):
+    rare = uneven > 0.85 and _lasts(history, "health/uneven_clusters")
+    none = empty > 0.2 and _lasts(history, "health/empty_clusters")
+    if history.progress < 2 * YOUNG or learning(history) or not (rare or none):
         return None
     words = f"{uneven:.0%} of the data's clusters have a wrong share of the samples, {empty:.0%} are empty"
     return Finding(
-        max(uneven / 0.45, empty / 0.12), {"health/uneven_clusters": uneven, "health/empty_clusters": empty}, words
+        max(uneven / 0.85, empty / 0.2), {"health/uneven_clusters": uneven, "health/empty_clusters": empty}, words
     )
 
 
@@ -144,7 +156,7 @@ def oscillation(history: History) -> Finding | None:
     moves, before = history.now("health/displacement", 3), history.ago("health/displacement", 0.15, 3)
     distance, past = history.now("health/distance", 3), history.ago("health/distance", 0.15, 3)
     restless = moves > 0.4 and moves > 0.75 * before and distance > 0.75 * past
-    if history.progress < 0.25 or not restless or not _above(distance, 0.01):
+    if history.progress < YOUNG or not (restless and distance > 0.01):
         return None
     words = (
         f"images of the same latents move {moves:.2f} of the data's spread between check-ups{_was(before)}, to no gain"
@@ -156,7 +168,7 @@ def drift(history: History) -> Finding | None:
     """The distance to the data has risen well above the best that was reached, and goes on rising or stays there."""
     now, best = history.now("health/distance", 2), history.least("health/distance")
     noise = history.last("health/distance_floor_spread", 0.0)
-    if history.progress < YOUNG or not (now > 2 * best and now - best > 8 * noise):
+    if history.progress < YOUNG / 2 or not (now > 2 * best and now - best > 8 * noise):
         return None
     words = f"the distance to the data has risen to {now:.3g}; it had been {best:.3g}"
     return Finding(now / (2 * best + 8 * noise), {"health/distance": now, "health/distance.best": best}, words)
@@ -165,7 +177,7 @@ def drift(history: History) -> Finding | None:
 def stall(history: History) -> Finding | None:
     """No progress, far from the data."""
     now, before = history.now("health/distance", 2), history.ago("health/distance", 0.2)
-    if history.progress < 0.3 or not (_above(now, FAR) and now > 0.75 * before):
+    if history.progress < 2 * YOUNG or not (now > FAR and now > 0.75 * before):
         return None
     words = f"the distance to the data stays at {now:.3g}{_was(before)}"
     return Finding(now / FAR / 4, {"health/distance": now, "health/distance.before": before}, words)
@@ -176,7 +188,7 @@ def saturation(history: History) -> Finding | None:
     share, wild = history.now("health/saturation", 2), history.now("health/diversity", 2)
     floor = history.last("health/saturation_floor", 0.0)
     stuck = share > 0.9 * history.ago("health/saturation", 0.15)
-    if history.progress < 2 * YOUNG or not (share > 0.25 + floor and wild > 1.25 and stuck):
+    if history.progress < YOUNG or learning(history) or not (share > 0.25 + floor and wild > 1.25 and stuck):
         return None
     words = f"{share:.0%} more pixels than in the data stick at the ends of their range"
     return Finding(share / 0.25, {"health/saturation": share, "health/diversity": wild}, words)
@@ -186,7 +198,11 @@ def artefacts(history: History) -> Finding | None:
     """Far more power at the finest stripes and squares than the data have."""
     power = history.now("health/checkerboard", 2)
     floor = history.last("health/checkerboard_floor", 0.0)
-    if history.progress < 0.15 or not power > 12 + floor:
+    if (
+        history.progress < YOUNG
+        or learning(history)
+        or not (power > 12 + floor and _lasts(history, "health/checkerboard"))
+    ):
         return None
     words = f"{power:.0f} dB more power than the data in the finest stripes and squares"
     return Finding(power / 12, {"health/checkerboard": power}, words)
