@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-COMMANDS = ("train", "resume", "sample", "evaluate", "compare", "info", "recipes")
+COMMANDS = ("train", "resume", "sample", "evaluate", "compare", "diagnose", "illnesses", "info", "recipes")
 
 
 def load_tool(name: str) -> ModuleType:
@@ -32,6 +32,7 @@ def load_tool(name: str) -> ModuleType:
 
 check = load_tool("check_docs")
 settings_page = load_tool("settings_page")
+health_page = load_tool("health_page")
 PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 RUNNABLE = sorted({block.page for page in PAGES for block in check.blocks(page) if 'title="run"' in block.title})
 
@@ -51,6 +52,27 @@ def test_every_figure_names_its_command() -> None:
 def test_the_settings_page_is_the_one_that_config_gives() -> None:
     text = settings_page.page(settings_page.CONFIG.read_text(encoding="utf-8"))
     assert settings_page.PAGE.read_text(encoding="utf-8") == text, "run python tools/settings_page.py"
+
+
+def test_the_tables_of_the_health_page_are_those_that_the_code_gives() -> None:
+    text = health_page.PAGE.read_text(encoding="utf-8")
+    assert health_page.filled(text) == text, "run python tools/health_page.py"
+
+
+def test_every_signal_that_a_diagnosis_needs_stands_on_the_health_page() -> None:
+    from steadygan.health.diagnoses import DIAGNOSES
+
+    signals = health_page.PAGE.read_text(encoding="utf-8").split("## Signals", 1)[1].split("\n## ")[0]
+    needed = {name.removeprefix("health/") for one in DIAGNOSES.values() for name in one.needs}
+    assert {name for name in needed if f"`{name}`" not in signals} == set()
+
+
+def test_every_picture_of_an_illness_is_of_one_that_exists() -> None:
+    from steadygan.health.illnesses import ILLNESSES
+
+    pictures = sorted((DOCS / "images" / "health").glob("*.png"))
+    assert [path.name for path in pictures if path.stem not in ILLNESSES] == []
+    assert [path.name for path in pictures if path.stat().st_size > 120_000] == []
 
 
 def test_every_setting_stands_on_the_settings_page() -> None:
@@ -81,6 +103,11 @@ TABLES = [
     ("steadygan.objectives.adversarial", "ADVERSARIAL_LOSSES", "objectives.md"),
     ("steadygan.objectives.penalties", "PENALTIES", "objectives.md"),
     ("steadygan.objectives.weights", "WEIGHT_PENALTIES", "objectives.md"),
+    ("steadygan.health.signals", "SIGNALS", "health.md"),
+    ("steadygan.health.diagnoses", "DIAGNOSES", "health.md"),
+    ("steadygan.health.interventions", "INTERVENTIONS", "health.md"),
+    ("steadygan.health.illnesses", "ILLNESSES", "health.md"),
+    ("steadygan.health.foreign", "SYNONYMS", "health.md"),
 ]
 
 

@@ -64,6 +64,48 @@ def test_every_field_of_a_record_is_documented(call: Any, small: tuple[str, ...]
         assert any(name.startswith(prefix) for name in names)
 
 
+def event_rows() -> dict[str, set[str]]:
+    """Every documented kind of event, with the fields that only it has."""
+    rows = re.findall(
+        r"^\| `([a-z-]+)` \| [^|]+ \| ?([^|]*) ?\|$", section("run-folder.md", "`events.jsonl`"), re.MULTILINE
+    )
+    return {kind: set(re.findall(r"`(\w+)`", fields)) for kind, fields in rows}
+
+
+def test_every_kind_of_event_is_documented() -> None:
+    """Against the code that writes them: hardly any run has all of them."""
+    from steadygan.health import monitor
+
+    kinds = set(re.findall(r'_event\(record, "([a-z-]+)"', Path(monitor.__file__).read_text(encoding="utf-8")))
+    assert len(kinds) > 1
+    assert kinds == set(event_rows())
+
+
+def test_every_field_of_an_event_is_documented(call: Any) -> None:
+    flags = ("--recipe", "mlp", "--images", "3000", "--seed", "1", "--threads", "1", "--set", "health.every=200")
+    call("train", "digits", *flags, "--sicken", "collapse:severe", "--out", "run").fine()
+    events = [json.loads(line) for line in Path("run/events.jsonl").read_text().splitlines()]
+    always, rows = {"images_seen", "attempt", "kind", "case", "diagnosis"}, event_rows()
+    assert {"diagnosis", "intervention", "proof"} <= {event["kind"] for event in events}
+    for event in events:
+        assert always <= set(event), event
+        assert set(event) - always - {"to"} == rows[event["kind"]] - {"to"}, event
+        assert "to" not in event or "to" in rows[event["kind"]]
+    named = first_cells(section("run-folder.md", "`events.jsonl`"))
+    assert always | set().union(*rows.values()) | set(rows) == named
+
+
+def test_the_best_holds_what_the_page_says(trained: Path) -> None:
+    from safetensors.numpy import load_file
+
+    text = section("run-folder.md", "`best/`")
+    assert {path.name for path in (trained / "best").iterdir()} == {
+        path.name for path in next((trained / "checkpoints").iterdir()).iterdir()
+    }
+    assert all(f"`{name}`" in text for name in json.loads((trained / "best" / "state.json").read_text()))
+    assert all(name.startswith("state/averages/") for name in load_file(trained / "best" / "weights.safetensors"))
+
+
 def test_the_settings_that_may_change_are_the_documented_ones() -> None:
     from steadygan.session.environment import FREE
 
