@@ -114,7 +114,8 @@ def test_test_folders_are_no_packages() -> None:
 def test_sources_keep_the_house_rules(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "from __future__ import annotations" in text or not re.search(r"^\s*(def|class) ", text, re.M)
-    words = re.findall(r"\b(?:critic|netD|netG|kimg|cur_nimg)\b", text)
+    # the one place that must know what others call things
+    words = [] if path.name == "foreign.py" else re.findall(r"\b(?:critic|netD|netG|kimg|cur_nimg)\b", text)
     assert not words, f"{words}: DESIGN.md has other words for these"
     loads = re.findall(r"(?<!safetensors\.)\btorch\.load\([^)]*\)", text)
     assert all("weights_only=True" in each for each in loads), loads

@@ -31,13 +31,7 @@ TINY = (
     "batch=16", "images=100000", "threads=1", "precision=float64", "record_every=1", "latent.size=8",
     "generator.network.capacity=4", "discriminator.network.capacity=4",
 )  # fmt: skip
-FULL_RATE = tuple(f"{name}.optimizer.learning_rate=0.0015" for name in ("generator", "discriminator"))
-"""Without the warm-up, in which twelve rounds would hardly move a weight."""
-OWN = {
-    "mlp": ("generator.network.hidden=[16,8]", "discriminator.network.hidden=[8,16]"),
-    "digits": FULL_RATE,
-    "r3": FULL_RATE,
-}
+NARROW = {"mlp": ("generator.network.hidden=[16,8]", "discriminator.network.hidden=[8,16]")}
 PINNED = ("/loss", "/gradient_norm", "_logits", "/spread")
 
 
@@ -45,7 +39,7 @@ def trajectory(recipe: str) -> dict[str, list[float]]:
     """Losses, gradient norms, logits and spread of each round, by name."""
     data = open_data(DataConfig())
     facts = DataFacts(data.name, len(data.train), data.shape, data.classes, DataConfig())
-    config = settings.apply(recipes.build(recipe, facts), [*TINY, *OWN.get(recipe, ())])
+    config = settings.apply(recipes.build(recipe, facts), [*TINY, *NARROW.get(recipe, ())])
     config = planning.settle(prepare(config, data))
     with computing(1, deterministic=True):
         wired = wire(config, data)

@@ -5,19 +5,16 @@ Paper: Huang et al. 2024, "The GAN is dead; long live the GAN!" (R3GAN).
 
 from __future__ import annotations
 
-from steadygan.config import LatentConfig, PenaltyConfig, RunConfig, ScheduleConfig, constant
+from steadygan.config import LatentConfig, PenaltyConfig, RunConfig, constant
 from steadygan.recipes.facts import DataFacts
 from steadygan.recipes.parts import player, run, scarce
-
-WARM_UP = 8_000
-"""Images in which the rates rise from 0: at full rate from the first round, wide generators go blank and stay so."""
 
 
 def r3(facts: DataFacts) -> RunConfig:
     """Relativistic pairing, R1 and R2 on every round, Adam with beta1 = 0; augmentation where data are scarce.
 
     Narrow on a CPU, wider on a GPU, where width costs little (the rate is tuned on the CPU alone)."""
-    rate = ScheduleConfig(value=1.5e-3 if facts.pixels <= 64 * 64 else 7.5e-4, warm_up=WARM_UP)
+    rate = 1.5e-3 if facts.pixels <= 64 * 64 else 7.5e-4
     capacity = 24 if facts.device == "cpu" else 64
     players = {
         "generator": player("r3", capacity, rate=rate, betas=(0.0, 0.99)),

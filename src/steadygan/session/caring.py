@@ -97,7 +97,9 @@ class Examination:
             for start in range(0, count, CHUNK)
         ]
         network.train(training)
-        return torch.cat(made)
+        images = torch.cat(made)
+        # the averaged generator's images are looked at as they are delivered
+        return images.clamp(-1, 1) if which == "average" else images
 
     def _judge(self, images: Tensor) -> Tensor:
         """Logits as the discriminator gives them outside training; its modules' states stay as they are."""
