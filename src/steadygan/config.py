@@ -184,6 +184,8 @@ class HealthConfig(Settings):
     """Interventions that must not be used, by name."""
     rollbacks: int = Field(4, ge=0, le=100)
     """Most rollbacks of a run."""
+    replay: float = Field(1.0, ge=0.0)
+    """Share of the run's length that rollbacks may have played again altogether."""
     stop_when_finished: bool = False
     """End the run where there is no progress left, instead of telling so only."""
 

@@ -28,6 +28,7 @@ class Diagnosis:
         remedies: interventions in the order in which they are tried.
         urgency: a more urgent illness is treated and named first; general ones stand behind those that explain more.
         fatal: the run cannot go on with it.
+        outside: its cause lies outside the game, so that no rollback helps against it or what follows from it.
     """
 
     meaning: str
@@ -39,6 +40,7 @@ class Diagnosis:
     remedies: tuple[str, ...] = ()
     urgency: int = 1
     fatal: bool = False
+    outside: bool = False
 
 
 DIAGNOSES: dict[str, Diagnosis] = {
@@ -49,7 +51,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         findings.blow_up,
         at="record",
         confirm=1,
-        remedies=("back", "back-clip", "back-slower", "back-penalty", "back-slower"),
+        remedies=("back-pace", "back", "back-clip", "back-slower", "back-penalty", "back-slower"),
         urgency=9,
         fatal=True,
     ),
@@ -60,6 +62,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         findings.bad_data,
         confirm=1,
         urgency=8,
+        outside=True,
     ),
     "overfitting": Diagnosis(
         "the discriminator learns the training images by heart and no longer teaches what they have in common",
@@ -83,7 +86,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("health/checkerboard",),
         "use networks that upsample by interpolation (dcgan, r3), and a stronger penalty",
         findings.artefacts,
-        remedies=("stronger-penalty", "back-slower"),
+        remedies=("back-pace", "stronger-penalty", "back-slower"),
         urgency=6,
     ),
     "saturation": Diagnosis(
@@ -91,7 +94,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("health/saturation", "health/diversity"),
         "lower the generator's learning rate, or start it from smaller weights",
         findings.saturation,
-        remedies=("back-slower", "slower-generator"),
+        remedies=("back-pace", "pace", "back-slower", "slower-generator"),
         urgency=5,
     ),
     "weak-discriminator": Diagnosis(
@@ -99,7 +102,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("discriminator/separation", "health/distance"),
         "raise the discriminator's learning rate or capacity, or lower its penalty",
         findings.weak_discriminator,
-        remedies=("lighter-discriminator", "faster-discriminator", "faster-discriminator", "more-discriminator-steps"),
+        remedies=("back-pace", "lighter-discriminator", "faster-discriminator", "more-discriminator-steps"),
         urgency=5,
     ),
     "strong-discriminator": Diagnosis(
@@ -108,7 +111,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "lower the discriminator's learning rate, raise the generator's, or add a penalty",
         findings.strong_discriminator,
         confirm=3,
-        remedies=("stronger-penalty", "faster-generator", "slower-discriminator", "noise"),
+        remedies=("back-pace", "stronger-penalty", "faster-generator", "slower-discriminator", "noise"),
         urgency=4,
     ),
     "collapse": Diagnosis(
@@ -117,7 +120,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "add R1 and R2 or use the default recipe; lower the learning rates",
         findings.collapse,
         confirm=2,
-        remedies=("stronger-penalty", "back-slower", "augmentation"),
+        remedies=("back-pace", "back-penalty", "back-slower", "augmentation"),
         urgency=3,
     ),
     "drift": Diagnosis(
@@ -125,7 +128,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("health/distance",),
         "lower the learning rates towards the end; look whether the data changed",
         findings.drift,
-        remedies=("back-slower", "back-slower", "much-slower-players"),
+        remedies=("back-slower", "back-slower", "back-penalty"),
         urgency=4,
     ),
     "oscillation": Diagnosis(
@@ -133,7 +136,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("health/displacement", "health/distance"),
         "lower both learning rates, take beta1 = 0 or .5, or add R1",
         findings.oscillation,
-        remedies=("slower-players", "much-slower-players", "stronger-penalty"),
+        remedies=("back-pace", "slower-players", "much-slower-players", "stronger-penalty"),
         urgency=3,
     ),
     "mode-dropping": Diagnosis(
@@ -142,7 +145,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "train longer, add R1 and R2, or give the discriminator several samples at once (packing=2)",
         findings.mode_dropping,
         confirm=3,
-        remedies=("stronger-penalty", "slower-players"),
+        remedies=("pace", "stronger-penalty", "slower-players"),
         urgency=2,
     ),
     "stall": Diagnosis(
@@ -151,7 +154,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "another recipe, larger networks, or other learning rates",
         findings.stall,
         confirm=3,
-        remedies=("slower-players", "stronger-penalty", "faster-generator"),
+        remedies=("pace", "stronger-penalty", "slower-players", "faster-generator"),
         urgency=1,
     ),
     "finished": Diagnosis(

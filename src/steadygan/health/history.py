@@ -85,6 +85,11 @@ class History:
         values = self.course(name)
         return float(np.median(values[-window:])) if len(values) >= window else math.nan
 
+    def early(self, name: str, window: int = 8) -> float:
+        """Median of the first ``window`` finite values; NaN for none."""
+        values = self.course(name)[:window]
+        return float(np.median(values)) if len(values) else math.nan
+
     def before(self, name: str, window: int = 3) -> float:
         """Median of everything before the latest ``window`` values; NaN where there are fewer than three."""
         values = self.course(name)[:-window]

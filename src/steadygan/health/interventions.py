@@ -14,17 +14,27 @@ from steadygan.health.history import History
 
 OWNER = "health"
 """In whose name health turns controls."""
+SLOW, USUAL, FAST = 0.002, 0.008, 0.03
+"""A step's length over that of the weights: healthy runs of all recipes with Adam lie between the outer two."""
 Turns = dict[str, tuple[float, float]]
 """Factor and shift for each control that is turned."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What an intervention may look at: the controls, what health has turned so far, and the history."""
+    """What an intervention may look at.
+
+    Attributes:
+        controls: as they stand.
+        standing: what health has turned so far.
+        history: before any rollback.
+        place: where on the clock the game goes on: here, or at the snapshot.
+    """
 
     controls: Controls
     standing: Mapping[str, tuple[float, float]]
     history: History
+    place: int
 
     def scaled(self, name: str, factor: float, least: float, most: float) -> Turns:
         """The control's factor times ``factor``, within [least, most]; nothing where it is absent or at its limit."""
@@ -40,6 +50,12 @@ class Bench:
             return {}
         factor, shift = self.standing.get(name, (1.0, 0.0))
         return {name: (factor, shift + by)}
+
+    def pace(self, player: str) -> float:
+        """Usual size of this player's steps beside its weights: lately, or right behind the snapshot."""
+        if self.place < self.history.images_seen:
+            return self.history.since(self.place - 1).early(f"{player}/update", 8)
+        return self.history.now(f"{player}/update", 8)
 
     def names(self, start: str) -> list[str]:
         """The controls of a kind."""
@@ -66,6 +82,16 @@ def _slower(*players: str, by: float = 0.5) -> Callable[[Bench], Turns]:
         names = [f"learning_rate.{name}" for name in players] if players else bench.names("learning_rate.")
         return {k: v for name in names for k, v in bench.scaled(name, by, 1 / 256, 16.0).items()}
 
+    return turns
+
+
+def _pace(bench: Bench) -> Turns:
+    """Learning rates at which a step moves a hundredth of the weights, where they are far off that."""
+    turns: Turns = {}
+    for name in bench.names("learning_rate."):
+        steps = bench.pace(name.removeprefix("learning_rate."))
+        if steps > 0 and not SLOW < steps < FAST:
+            turns |= bench.scaled(name, USUAL / steps, 1 / 1024, 1024.0)
     return turns
 
 
@@ -99,6 +125,8 @@ def _loosen(bench: Bench) -> Turns:
 
 
 INTERVENTIONS: dict[str, Intervention] = {
+    "pace": Intervention("learning rates set by how far a step moves the weights", _pace),
+    "back-pace": Intervention("back to the last healthy snapshot, learning rates set by their steps", _pace, True),
     "slower-players": Intervention("both learning rates halved", _slower()),
     "slower-generator": Intervention("the generator's learning rate halved", _slower("generator")),
     "slower-discriminator": Intervention("the discriminator's learning rate halved", _slower("discriminator")),
