@@ -101,7 +101,7 @@ class NetworkConfig(Settings):
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     minibatch_std: bool = False
     minibatch_discrimination: bool = False
-    output: Literal["tanh", "linear"] | None = None
+    output: Literal["tanh", "leaky-tanh", "linear"] | None = None
     conditional: bool = False
     """Takes class labels."""
     extra: dict[str, Any] = {}

@@ -22,6 +22,7 @@ from steadygan.networks import (
     build_discriminator,
     build_generator,
 )
+from steadygan.networks.contract import LEAK, leaky_tanh
 
 FAMILIES = sorted(GENERATORS)
 CONVOLUTIONAL = [name for name in FAMILIES if name != "mlp"]
@@ -93,7 +94,16 @@ def test_output_range(name: str) -> None:
     assert bounded(latent).abs().max() <= 1 < linear(latent).abs().max()
     torch.testing.assert_close(linear(latent).tanh(), bounded(latent))
     default, _ = pair(name, (1, 16, 12), initialisation="he", normalisation="none")
-    assert torch.equal(default(latent), (linear if name == "r3" else bounded)(latent))
+    leaky, _ = pair(name, (1, 16, 12), initialisation="he", normalisation="none", output="leaky-tanh")
+    assert torch.equal(default(latent), (leaky if name == "r3" else bounded)(latent))
+
+
+def test_a_gradient_gets_through_a_leaky_tanh_wherever_it_stands() -> None:
+    values = torch.linspace(-60, 60, 121, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(leaky_tanh(values).sum(), values)
+    assert slope.min() >= LEAK - 1e-12
+    assert slope.max() <= 1
+    torch.testing.assert_close(leaky_tanh(values), 0.98 * values.tanh() + 0.02 * values)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -123,9 +123,10 @@ class Monitor:
                 told |= {"ranking": list(findings), "words": finding.words, "evidence": rounded(finding.evidence)}
                 orders.append(Tell(told, f"{name}: {finding.words}"))
         treated = self.treatment.case.diagnosis if self.treatment.case else ""
-        for name in [name for name in self.active if self.lookout.found.get(name) == 0 and name != treated]:
-            orders.append(Tell(event(record, "receded", name, self.active.pop(name)), f"{name}: no longer seen"))
-        return orders
+        gone = [name for name in self.active if self.lookout.found.get(name) == 0 and name != treated]
+        return orders + [
+            Tell(event(record, "receded", name, self.active.pop(name)), f"{name}: no longer seen") for name in gone
+        ]
 
     def _mend(self, record: Record, controls: Controls, findings: Mapping[str, Finding], *, due: bool) -> list[Order]:
         place = self.treatment.replayed

@@ -45,6 +45,27 @@ class Sequence(Body):
         return out
 
 
+LEAK = 0.02
+"""Slope that a leaky tanh keeps everywhere."""
+
+
+def leaky_tanh(values: Tensor) -> Tensor:
+    """(1 - LEAK) tanh x + LEAK x: as good as tanh where images live, but a gradient gets through wherever x is.
+
+    Behind tanh a generator that once makes blank pictures gets no gradient any more and stays blank. What lies a
+    little beyond [-1, 1] is cut off when samples are drawn.
+    """
+    return torch.lerp(values.tanh(), values, LEAK)
+
+
+OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "leaky-tanh": leaky_tanh,
+    "linear": lambda values: values,
+}
+"""What ends a generator, by name."""
+
+
 class Generator(nn.Module):
     """Latents to images.
 
@@ -52,7 +73,7 @@ class Generator(nn.Module):
         body: (N, Z + E) to (N, C, H, W), where E is the width of the label's embedding or 0.
         latent: Z.
         shape: C, H, W.
-        bounded: pass the output through tanh.
+        output: name in ``OUTPUTS`` of the function that ends the network.
         embedding: class to vector, for a conditional generator.
         labelled: whether a label is required.
         virtual: keep a reference batch for virtual batch normalisation.
@@ -64,19 +85,19 @@ class Generator(nn.Module):
         latent: int,
         shape: Shape,
         *,
-        bounded: bool,
+        output: str,
         embedding: nn.Embedding | None = None,
         labelled: bool = False,
         virtual: bool = False,
     ) -> None:
         super().__init__()
-        self.latent, self.shape, self.bounded, self.labelled = latent, shape, bounded, labelled
+        self.latent, self.shape, self.output, self.labelled = latent, shape, output, labelled
         self.embedding = embedding
         self.body = body
         self.reference = ReferenceBatch((latent,)) if virtual else None
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
-        """Images (N, C, H, W) of latents (N, Z) and labels (N,); in [-1, 1] where bounded.
+        """Images (N, C, H, W) of latents (N, Z) and labels (N,); within [-1, 1] behind tanh only.
 
         Raises:
             SteadyganError: latents of another size, or a missing label.
@@ -94,7 +115,7 @@ class Generator(nn.Module):
         images: Tensor = self.body(values, label)
         if self.reference is not None:
             images = images[REFERENCE_SIZE:]
-        return images.tanh() if self.bounded else images
+        return OUTPUTS[self.output](images)
 
 
 class Discriminator(nn.Module):
@@ -201,12 +222,12 @@ def check_latent(latent: int) -> int:
 
 
 def finished_generator(
-    body: Body, options: Options, latent: int, shape: Shape, bounded: bool, embedding: nn.Embedding | None
+    body: Body, options: Options, latent: int, shape: Shape, output: str, embedding: nn.Embedding | None
 ) -> Generator:
     """The generator around a body, initialised."""
     labelled = embedding is not None
     generator = Generator(
-        body, latent, shape, bounded=bounded, embedding=embedding, labelled=labelled, virtual=options.virtual
+        body, latent, shape, output=output, embedding=embedding, labelled=labelled, virtual=options.virtual
     )
     options.finish(generator)
     return generator

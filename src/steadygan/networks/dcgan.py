@@ -57,7 +57,7 @@ def dcgan_generator(config: NetworkConfig, shape: Shape, latent: int, classes: i
         layers += [nn.ConvTranspose2d(before, width, 4, 2, 1, bias=options.bias), Crop(size)]
         layers += [*options.after(width), *_extras(options, width, depth)]
     layers += [PlainConvTranspose2d(widths[-1], shape[0], 4, 2, 1), Crop(sizes[-1])]
-    return finished_generator(Sequence(*layers), options, latent, shape, config.output != "linear", embedding)
+    return finished_generator(Sequence(*layers), options, latent, shape, config.output or "tanh", embedding)
 
 
 def dcgan_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Discriminator:

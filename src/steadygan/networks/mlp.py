@@ -71,7 +71,7 @@ def mlp_generator(config: NetworkConfig, shape: Shape, latent: int, classes: int
     layers = _hidden(options, inputs, widths, skip_first=False)
     layers += [PlainLinear(widths[-1] if widths else inputs, math.prod(shape)), nn.Unflatten(1, shape)]
     output = config.output or ("linear" if shape[1:] == (1, 1) else "tanh")
-    return finished_generator(Sequence(*layers), options, latent, shape, output == "tanh", embedding)
+    return finished_generator(Sequence(*layers), options, latent, shape, output, embedding)
 
 
 def mlp_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Discriminator:

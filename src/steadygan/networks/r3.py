@@ -105,8 +105,8 @@ def _from_image(width: int, shape: Shape, finest: Size) -> list[nn.Module]:
 def r3_generator(config: NetworkConfig, shape: Shape, latent: int, classes: int) -> Generator:
     """Modulated basis, residual blocks, bilinear doubling between sizes, and a 4 x 4 convolution to the image.
 
-    The output is linear unless ``tanh`` is asked for: behind tanh a wide generator that once makes blank pictures gets no
-    gradient any more, and stays blank.
+    The image goes through a leaky tanh unless another output is asked for.
+
     ``capacity`` is the width at the finest size with blocks (half the image's, or the image's own up to 16 pixels),
     doubled at each coarser one up to 8x; ``depth`` is the number of blocks at each size.
 
@@ -129,7 +129,7 @@ def r3_generator(config: NetworkConfig, shape: Shape, latent: int, classes: int)
             layers.append(Upsample(size, "bilinear"))
         layers += [R3Block(options, width) for _ in range(_depth(config, shape))]
     layers += [options.activate(), *_to_image(widths[-1], shape, sizes[-1])]
-    return finished_generator(Sequence(*layers), options, latent, shape, config.output == "tanh", embedding)
+    return finished_generator(Sequence(*layers), options, latent, shape, config.output or "leaky-tanh", embedding)
 
 
 def r3_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Discriminator:

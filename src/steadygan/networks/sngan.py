@@ -159,7 +159,7 @@ def sngan_generator(config: NetworkConfig, shape: Shape, latent: int, classes: i
     needed = needed_classes(config, classes)
     body = GeneratorBody(config, options, shape, latent, needed)
     generator = Generator(
-        body, latent, shape, bounded=config.output != "linear", labelled=needed > 0, virtual=options.virtual
+        body, latent, shape, output=config.output or "tanh", labelled=needed > 0, virtual=options.virtual
     )
     options.finish(generator)
     return generator
