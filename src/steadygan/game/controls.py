@@ -85,6 +85,10 @@ class Controls(Mapping[str, float]):
         """Factor and shift that ``by`` gives a control at present."""
         return self._controls[name].turns.get(by, UNTURNED)
 
+    def warming_up(self, name: str) -> bool:
+        """Whether the schedule is still in its warm-up."""
+        return self._clock < self._controls[name].schedule.warm_up
+
     def room(self, name: str) -> tuple[float, float]:
         """The range that a control is kept within."""
         return self._controls[name].low, self._controls[name].high

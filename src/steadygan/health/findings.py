@@ -141,13 +141,13 @@ def collapse(history: History) -> Finding | None:
 def mode_dropping(history: History) -> Finding | None:
     """Kinds of data are made far too rarely, late in the run or more so than before."""
     uneven, empty = history.now("health/uneven_clusters", 3), history.now("health/empty_clusters", 3)
-    rare = uneven > 0.85 and _lasts(history, "health/uneven_clusters")
-    none = empty > 0.2 and _lasts(history, "health/empty_clusters")
+    rare = uneven > 0.9 and _lasts(history, "health/uneven_clusters")
+    none = empty > 0.3 and _lasts(history, "health/empty_clusters")
     if history.progress < 2 * YOUNG or learning(history) or not (rare or none):
         return None
     words = f"{uneven:.0%} of the data's clusters have a wrong share of the samples, {empty:.0%} are empty"
     return Finding(
-        max(uneven / 0.85, empty / 0.2), {"health/uneven_clusters": uneven, "health/empty_clusters": empty}, words
+        max(uneven / 0.9, empty / 0.3), {"health/uneven_clusters": uneven, "health/empty_clusters": empty}, words
     )
 
 

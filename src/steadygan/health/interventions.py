@@ -28,13 +28,13 @@ class Bench:
         controls: as they stand.
         standing: what health has turned so far.
         history: before any rollback.
-        place: where on the clock the game goes on: here, or at the snapshot.
+        paces: length of each player's first full steps over that of its weights: what its learning rate means.
     """
 
     controls: Controls
     standing: Mapping[str, tuple[float, float]]
     history: History
-    place: int
+    paces: Mapping[str, float]
 
     def scaled(self, name: str, factor: float, least: float, most: float) -> Turns:
         """The control's factor times ``factor``, within [least, most]; nothing where it is absent or at its limit."""
@@ -50,12 +50,6 @@ class Bench:
             return {}
         factor, shift = self.standing.get(name, (1.0, 0.0))
         return {name: (factor, shift + by)}
-
-    def pace(self, player: str) -> float:
-        """Usual size of this player's steps beside its weights: lately, or right behind the snapshot."""
-        if self.place < self.history.images_seen:
-            return self.history.since(self.place - 1).early(f"{player}/update", 8)
-        return self.history.now(f"{player}/update", 8)
 
     def names(self, start: str) -> list[str]:
         """The controls of a kind."""
@@ -86,12 +80,14 @@ def _slower(*players: str, by: float = 0.5) -> Callable[[Bench], Turns]:
 
 
 def _pace(bench: Bench) -> Turns:
-    """Learning rates at which a step moves a hundredth of the weights, where they are far off that."""
+    """Learning rates at which a first step moves a hundredth of the weights, where they are far off that."""
     turns: Turns = {}
-    for name in bench.names("learning_rate."):
-        steps = bench.pace(name.removeprefix("learning_rate."))
-        if steps > 0 and not SLOW < steps < FAST:
-            turns |= bench.scaled(name, USUAL / steps, 1 / 1024, 1024.0)
+    for player, steps in bench.paces.items():
+        name = f"learning_rate.{player}"
+        if name in bench.controls and steps > 0 and not SLOW < steps < FAST:
+            was, shift = bench.standing.get(name, (1.0, 0.0))
+            wanted = min(1024.0, max(1 / 1024, USUAL / steps))
+            turns |= {} if math.isclose(wanted, was) else {name: (wanted, shift)}
     return turns
 
 

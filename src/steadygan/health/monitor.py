@@ -19,15 +19,15 @@ from steadygan.game.controls import Controls
 from steadygan.game.orders import Best, Keep, Order, Rename, Stop, Tell
 from steadygan.game.round import Record, crosses
 from steadygan.health.diagnoses import DIAGNOSES, Diagnosis
-from steadygan.health.findings import Finding, learning
+from steadygan.health.findings import Finding
 from steadygan.health.interventions import INTERVENTIONS, Intervention
 from steadygan.health.lookout import CHECK_UP, Lookout
 from steadygan.health.treatment import CRITERION, Treatment, event, rounded
 
 Examine = Callable[[Mapping[str, Tensor]], tuple[dict[str, float], dict[str, Tensor]]]
 """From what the last check-up left to the signals of this one and what it leaves."""
-GOOD = 0.05
-"""A game nearer to the data than this is worth going back to, even when it gets on no more."""
+GOOD = 0.1
+"""A game nearer to the data than this is worth going back to; before, it may as well begin anew."""
 NOISE = 2.0
 """Spreads of the reals' own distance within which two averages count as equally good; of equals the later is kept."""
 
@@ -85,6 +85,7 @@ class Monitor:
         if due:
             orders += self._rank()
         if self.config.mode == "mend":
+            self.treatment.notice(line, controls)
             orders += self._keep(record.images_seen, findings, due=due)
             orders += self._mend(record, controls, findings, due=due)
         if "finished" in findings and self.config.stop_when_finished:
@@ -142,7 +143,7 @@ class Monitor:
         return orders
 
     def _keep(self, images_seen: int, findings: Mapping[str, Finding], *, due: bool) -> list[Order]:
-        """Snapshots: one at the start, then those of a game that plainly gets on, once the next check-up agrees."""
+        """Snapshots: one at the start, then those of a game that has learnt much, once the next check-up agrees."""
         kept = self.treatment.kept
         if self.config.rollbacks == 0 or findings or self.treatment.case:
             return []
@@ -151,7 +152,7 @@ class Monitor:
             kept["healthy"] = images_seen
             return [Keep("healthy")]
         history = self.lookout.history
-        if not due or self.lookout.suspects or not (learning(history) or history.now(CRITERION, 2) < GOOD):
+        if not due or self.lookout.suspects or not history.now(CRITERION, 2) < GOOD:
             return []
         orders: list[Order] = []
         if "candidate" in kept:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from statistics import median
 from typing import Any
 
 from steadygan.config import HealthConfig
@@ -27,6 +28,8 @@ CRITERION = "health/distance"
 """The smaller this signal, the better the averaged generator."""
 PROOF = {"record": 24, "check-up": 4}
 """Looks from an intervention to its proof: the windows of the looks must lie behind it."""
+FIRST = 8
+"""Steps that show what a learning rate means for a player's weights."""
 GAIN = 0.9
 """A remedy that did not cure is kept, and built upon, where the distance has at least fallen to this share."""
 
@@ -83,9 +86,21 @@ class Treatment:
         self.standing: Turns = {}
         self.steps: dict[str, int] = {}
         self.kept: dict[str, int] = {}
+        self.paces: dict[str, list[float]] = {}
         self.rollbacks = 0
         self.replayed = 0
         self.over = False
+
+    def notice(self, line: Mapping[str, Any], controls: Controls) -> None:
+        """Remember the first steps that each player took at full rate, before anything was treated."""
+        for name in controls:
+            kind, _, player = name.partition(".")
+            steps = self.paces.setdefault(player, []) if kind == "learning_rate" else None
+            size = line.get(f"{player}/update")
+            if steps is None or size is None or self.standing or controls.warming_up(name):
+                continue
+            if len(steps) < FIRST and math.isfinite(size):
+                steps.append(float(size))
 
     @property
     def diagnoses(self) -> Mapping[str, Diagnosis]:
@@ -156,11 +171,11 @@ class Treatment:
             self.steps[case.diagnosis] = step + 1
             name = remedies[step]
             remedy = self.interventions[name]
-            place = self.kept.get("healthy") if remedy.rolls_back else record.images_seen
             barred = remedy.rolls_back and (outside or not self._may_go_back(record.images_seen))
-            if name in self.config.without or barred or place is None:
+            if name in self.config.without or barred:
                 continue
-            turns = remedy.turns(Bench(controls, self.standing, self.lookout.history, place))
+            paces = {player: median(steps) for player, steps in self.paces.items() if steps}
+            turns = remedy.turns(Bench(controls, self.standing, self.lookout.history, paces))
             if turns:
                 return self._apply(record, name, remedy, turns)
         return self._give_up(record)
@@ -250,6 +265,7 @@ class Treatment:
             "standing": {control: list(turn) for control, turn in self.standing.items()},
             "steps": dict(self.steps),
             "kept": dict(self.kept),
+            "paces": {player: list(steps) for player, steps in self.paces.items()},
             "rollbacks": self.rollbacks,
             "replayed": self.replayed,
             "over": self.over,
@@ -259,6 +275,7 @@ class Treatment:
         self.case = Case(**state["case"]) if state["case"] else None
         self.standing = {control: (turn[0], turn[1]) for control, turn in state["standing"].items()}
         self.steps, self.kept = dict(state["steps"]), dict(state["kept"])
+        self.paces = {player: list(steps) for player, steps in state["paces"].items()}
         self.rollbacks, self.replayed, self.over = state["rollbacks"], state["replayed"], state["over"]
 
 
