@@ -65,8 +65,9 @@ def _diagnosis(name: str, one: Diagnosis) -> str:
 
 
 def diagnoses() -> str:
-    """A section for every diagnosis."""
-    return "\n\n".join(_diagnosis(name, one) for name, one in DIAGNOSES.items())
+    """A section for every diagnosis, the most urgent first."""
+    ranked = sorted(DIAGNOSES.items(), key=lambda item: -item[1].urgency)
+    return "\n\n".join(_diagnosis(name, one) for name, one in ranked)
 
 
 def interventions() -> str:
