@@ -13,7 +13,7 @@ from steadygan.config import RunConfig
 from steadygan.health import illness_data, illness_moves
 from steadygan.health.illnesses import ILLNESSES, parse
 
-VERSION = 2
+VERSION = 3
 HALVES = ("tune", "score")
 SEVERITIES = {"tune": (1.0, 2.0, 3.0), "score": (1.5, 2.5, 3.25)}
 FIRST_SEED = {"tune": 0, "score": 1000}
@@ -173,12 +173,7 @@ def onset(sicken: str, config: RunConfig) -> int:
 
 def between_check_ups(unit: Unit) -> int:
     """Images between two check-ups: ``CHECK_UPS`` a run, closer than by default since the runs are short."""
-    images = float(SETTINGS[unit.setting].images)
-    if unit.illness == "tiny-batch":
-        # as many rounds as ever, so fewer images
-        illness, severity = parse(unit.sicken)
-        images *= max(2, round(illness.parameter(severity))) / BATCH
-    return max(1, round(images / CHECK_UPS))
+    return max(1, round(SETTINGS[unit.setting].images / CHECK_UPS))
 
 
 def expected(illness: str) -> tuple[str, ...]:

@@ -110,15 +110,21 @@ def _total(terms: Terms) -> Tensor:
 
 
 def _step(state: GameState, name: str, measured: bool) -> dict[str, Tensor | float]:
-    """Clip or normalise the player's gradient as the controls say, then step; report its norm where it is measured."""
+    """Clip or normalise the player's gradient as the controls say, then step; report its norm where it is measured.
+
+    With the control ``skip_broken`` a step whose gradient is not finite is left out, at the price of waiting for the
+    device in every round; it is off unless health turns it on, since it would hide the fault.
+    """
     parameters: list[Tensor] = [p for p in state.parameters[name] if p.grad is not None]
-    limit = state.controls[f"clip.{name}"]
+    limit, guarded = state.controls[f"clip.{name}"], state.controls.get("skip_broken", 0.0) > 0
     normalise = name in state.setting.normalise
     signals: dict[str, Tensor | float] = {}
-    if (measured or normalise or limit > 0) and parameters:
+    if (measured or normalise or guarded or limit > 0) and parameters:
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = _length(gradients)
         signals[f"{name}/gradient_norm"] = norm.detach()
+        if guarded and not bool(torch.isfinite(norm)):
+            return signals | {f"{name}/skipped": 1.0}
         if normalise:
             torch._foreach_div_(gradients, norm + 1e-12)
         elif limit > 0:

@@ -28,6 +28,7 @@ class Diagnosis:
         remedies: interventions in the order in which they are tried.
         urgency: a more urgent illness is treated and named first; general ones stand behind those that explain more.
         fatal: the run cannot go on with it.
+        spares_learners: a game that plainly comes nearer to the data is left alone, whatever it looks like.
         outside: its cause lies outside the game, so that no rollback helps against it or what follows from it.
     """
 
@@ -41,6 +42,7 @@ class Diagnosis:
     urgency: int = 1
     fatal: bool = False
     outside: bool = False
+    spares_learners: bool = False
 
 
 DIAGNOSES: dict[str, Diagnosis] = {
@@ -51,7 +53,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         findings.blow_up,
         at="record",
         confirm=1,
-        remedies=("back-pace", "back", "back-clip", "back-slower", "back-penalty", "back-slower"),
+        remedies=("back-pace", "back-guard", "back-clip", "back-slower", "back-penalty"),
         urgency=9,
         fatal=True,
     ),
@@ -87,7 +89,8 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "use networks that upsample by interpolation (dcgan, r3), and a stronger penalty",
         findings.artefacts,
         remedies=("back-pace", "stronger-penalty", "back-slower"),
-        urgency=6,
+        spares_learners=True,
+        urgency=3,
     ),
     "saturation": Diagnosis(
         "the generator's output sticks at black and white, where no gradient gets through",
@@ -95,6 +98,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "lower the generator's learning rate, or start it from smaller weights",
         findings.saturation,
         remedies=("back-pace", "pace", "back-slower", "slower-generator"),
+        spares_learners=True,
         urgency=5,
     ),
     "weak-discriminator": Diagnosis(
@@ -121,6 +125,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         findings.collapse,
         confirm=2,
         remedies=("back-pace", "back-penalty", "back-slower", "augmentation"),
+        spares_learners=True,
         urgency=3,
     ),
     "drift": Diagnosis(
@@ -146,6 +151,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         findings.mode_dropping,
         confirm=3,
         remedies=("pace", "stronger-penalty", "slower-players"),
+        spares_learners=True,
         urgency=2,
     ),
     "stall": Diagnosis(

@@ -16,6 +16,8 @@ BROKEN = "state/not_finite"
 """Signal: a weight or a moment was found not to be finite when a checkpoint was due."""
 FAR = 0.1
 """A distance that no eye takes for the data."""
+UNEVEN = 15.0
+"""How many times faster one player may change its weights than the other."""
 YOUNG = 0.2
 """Share of a run in which anything may still look ill."""
 
@@ -35,6 +37,12 @@ class Finding:
     words: str
 
 
+def _plain(name: str) -> str:
+    """``generator/gradient_norm`` as *the generator's gradient norm*."""
+    player, _, what = name.partition("/")
+    return f"the {player}'s {what.replace('_', ' ')}"
+
+
 def _was(value: float) -> str:
     return "" if math.isnan(value) else f" (was {value:.3g})"
 
@@ -49,6 +57,11 @@ def learning(history: History) -> bool:
     return history.now("health/distance", 2) < 0.85 * history.ago("health/distance", 0.1)
 
 
+def _pace(history: History) -> float:
+    """The generator's relative step over the discriminator's."""
+    return history.now("generator/update", 5) / max(history.now("discriminator/update", 5), 1e-12)
+
+
 def _lasts(history: History, name: str) -> bool:
     """Whether a sign is about as strong as a tenth of the run ago."""
     return history.now(name, 2) > 0.8 * history.ago(name, 0.1)
@@ -61,11 +74,11 @@ def blow_up(history: History) -> Finding | None:
             return Finding(100.0, {name: history.last(name)}, "weights or samples are not finite")
     for name in history.points:
         if name.endswith(("/loss", "/gradient_norm", "_logits")) and math.isnan(history.last(name, 0.0)):
-            return Finding(100.0, {name: math.nan}, f"the {name.replace('/', 's ').replace('_', ' ')} is not finite")
+            return Finding(100.0, {name: math.nan}, f"{_plain(name)} is not finite")
     for name in ("discriminator/gradient_norm", "generator/gradient_norm", "discriminator/fake_logits"):
         now, past = history.now(name), history.before(name)
         if history.strangeness(name, 3, log=True) > 8 and abs(now) > 100 * abs(past):
-            words = f"the {name.replace('/', 's ').replace('_', ' ')} is {now:.3g}{_was(past)}"
+            words = f"{_plain(name)} is {now:.3g}{_was(past)}"
             return Finding(abs(now) / (100 * abs(past)), {name: now, f"{name}.before": past}, words)
     return None
 
@@ -91,27 +104,36 @@ def bad_data(history: History) -> Finding | None:
 def strong_discriminator(history: History) -> Finding | None:
     """It tells every fake from every real by far, and the fakes hardly come nearer to the data."""
     wins, apart = history.now("discriminator/win_rate", 5), history.now("discriminator/separation", 5)
-    distance = history.now("health/distance", 2)
-    if history.progress < YOUNG or learning(history) or not (wins > 0.998 and apart > 5 and distance > 0.02):
+    distance, pace = history.now("health/distance", 2), _pace(history)
+    stuck = wins > 0.998 and apart > 5 and distance > 0.02 and history.progress >= YOUNG and not learning(history)
+    left_behind = wins > 0.95 and pace < 1 / UNEVEN and distance > FAR / 2 and history.progress >= YOUNG / 2
+    if not (stuck or left_behind):
         return None
     evidence = {"discriminator/win_rate": wins, "discriminator/separation": apart, "health/distance": distance}
+    if left_behind:
+        evidence["pace"] = pace
     words = (
         f"the discriminator ranks {wins:.1%} of pairs rightly, {apart:.1f} deviations apart, "
         f"and the distance to the data stays at {distance:.3g}"
     )
-    return Finding(apart / 5, evidence, words)
+    return Finding(max(apart / 5, 1.0), evidence, words)
 
 
 def weak_discriminator(history: History) -> Finding | None:
     """It cannot tell fakes from reals although they are plainly different."""
     apart, distance = history.now("discriminator/separation", 5), history.now("health/distance", 2)
-    if history.progress < YOUNG / 2 or learning(history) or not (apart < 0.05 and distance > FAR / 2):
+    pace = _pace(history)
+    blind = apart < 0.05 and not learning(history)
+    left_behind = apart < 1 and pace > UNEVEN
+    if history.progress < YOUNG / 2 or not (distance > FAR / 2 and (blind or left_behind)):
         return None
     evidence = {"discriminator/separation": apart, "health/distance": distance}
+    if left_behind:
+        evidence["pace"] = pace
     words = (
         f"fakes are far from the data ({distance:.3g}), but the discriminator sees {apart:.2g} deviations between them"
     )
-    return Finding(1 + 0.05 - apart, evidence, words)
+    return Finding(max(1.0, 1.05 - apart), evidence, words)
 
 
 def overfitting(history: History) -> Finding | None:
@@ -128,12 +150,10 @@ def collapse(history: History) -> Finding | None:
     """A large part of the data's kinds is not made at all, or samples are far more alike than the data."""
     alike, empty = history.now("health/diversity", 2), history.now("health/empty_clusters", 2)
     few = empty > 0.4 and _lasts(history, "health/empty_clusters")
-    if history.progress < YOUNG or learning(history) or not (few or alike < 0.4):
+    if history.progress < YOUNG or not (few or alike < 0.4):
         return None
-    words = (
-        f"samples are {alike:.2f} as diverse as the data{_was(history.ago('health/diversity', 0.1))}, "
-        f"{empty:.0%} of the data's clusters are empty"
-    )
+    spread = f"samples are {alike:.2f} as diverse as the data{_was(history.ago('health/diversity', 0.1))}, "
+    words = f"{spread if alike < 1 else ''}{empty:.0%} of the data's clusters are empty"
     evidence = {"health/diversity": alike, "health/empty_clusters": empty}
     return Finding(max(empty / 0.4, 0.5 / max(alike, 0.01)), evidence, words)
 
@@ -143,7 +163,7 @@ def mode_dropping(history: History) -> Finding | None:
     uneven, empty = history.now("health/uneven_clusters", 3), history.now("health/empty_clusters", 3)
     rare = uneven > 0.9 and _lasts(history, "health/uneven_clusters")
     none = empty > 0.3 and _lasts(history, "health/empty_clusters")
-    if history.progress < 2 * YOUNG or learning(history) or not (rare or none):
+    if history.progress < 2 * YOUNG or not (rare or none):
         return None
     words = f"{uneven:.0%} of the data's clusters have a wrong share of the samples, {empty:.0%} are empty"
     return Finding(
@@ -188,21 +208,18 @@ def saturation(history: History) -> Finding | None:
     share, wild = history.now("health/saturation", 2), history.now("health/diversity", 2)
     floor = history.last("health/saturation_floor", 0.0)
     stuck = share > 0.9 * history.ago("health/saturation", 0.15)
-    if history.progress < YOUNG or learning(history) or not (share > 0.25 + floor and wild > 1.25 and stuck):
+    if history.progress < YOUNG or not (share > 0.25 + floor and wild > 1.25 and stuck):
         return None
     words = f"{share:.0%} more pixels than in the data stick at the ends of their range"
     return Finding(share / 0.25, {"health/saturation": share, "health/diversity": wild}, words)
 
 
 def artefacts(history: History) -> Finding | None:
-    """Far more power at the finest stripes and squares than the data have."""
-    power = history.now("health/checkerboard", 2)
+    """Far more power at the finest stripes and squares than the data have, in samples that are more than noise."""
+    power, distance = history.now("health/checkerboard", 2), history.now("health/distance", 2)
     floor = history.last("health/checkerboard_floor", 0.0)
-    if (
-        history.progress < YOUNG
-        or learning(history)
-        or not (power > 12 + floor and _lasts(history, "health/checkerboard"))
-    ):
+    stays = power > 12 + floor and _lasts(history, "health/checkerboard")
+    if history.progress < YOUNG or not (stays and distance < 6 * FAR):
         return None
     words = f"{power:.0f} dB more power than the data in the finest stripes and squares"
     return Finding(power / 12, {"health/checkerboard": power}, words)

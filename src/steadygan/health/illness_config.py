@@ -60,7 +60,9 @@ def tiny_batch(config: RunConfig, batch: float) -> RunConfig:
     if size >= config.batch:
         raise SteadyganError(f"a batch of {size} is not small beside {config.batch}", "raise batch or the severity")
     images = max(size, config.images * size // config.batch)
-    return config.model_copy(update={"batch": size, "accumulate": 1, "images": images})
+    # as many check-ups as before, too
+    health = config.health.model_copy(update={"every": config.health.every * size // config.batch})
+    return config.model_copy(update={"batch": size, "accumulate": 1, "images": images, "health": health})
 
 
 def batch_norm(config: RunConfig, batch: float) -> RunConfig:

@@ -80,14 +80,16 @@ def _slower(*players: str, by: float = 0.5) -> Callable[[Bench], Turns]:
 
 
 def _pace(bench: Bench) -> Turns:
-    """Learning rates at which a first step moves a hundredth of the weights, where they are far off that."""
+    """Learning rates at which a first step moves a hundredth of the weights, where a player is far off that."""
     turns: Turns = {}
+    if all(SLOW < steps < FAST for steps in bench.paces.values()):
+        return turns
     for player, steps in bench.paces.items():
         name = f"learning_rate.{player}"
-        if name in bench.controls and steps > 0 and not SLOW < steps < FAST:
-            was, shift = bench.standing.get(name, (1.0, 0.0))
-            wanted = min(1024.0, max(1 / 1024, USUAL / steps))
-            turns |= {} if math.isclose(wanted, was) else {name: (wanted, shift)}
+        was, shift = bench.standing.get(name, (1.0, 0.0))
+        wanted = min(1024.0, max(1 / 1024, USUAL / max(steps, 1e-9)))
+        if name in bench.controls and not math.isclose(wanted, was):
+            turns[name] = (wanted, shift)
     return turns
 
 
@@ -149,6 +151,11 @@ INTERVENTIONS: dict[str, Intervention] = {
     ),
     "clip-gradients": Intervention("gradients clipped at twice their usual norm", _clip),
     "back": Intervention("back to the last healthy snapshot, learning rates a little lower", _slower(by=0.7), True),
+    "back-guard": Intervention(
+        "back to the last healthy snapshot; from now on steps whose gradient is not finite are left out",
+        lambda bench: bench.moved("skip_broken", 1.0, 1.0),
+        True,
+    ),
     "back-clip": Intervention("back to the last healthy snapshot, gradients clipped", _clip, True),
     "back-slower": Intervention("back to the last healthy snapshot, learning rates a quarter", _slower(by=0.25), True),
     "back-penalty": Intervention("back to the last healthy snapshot, penalties stronger", _penalise, True),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from steadygan.health.diagnoses import DIAGNOSES, Diagnosis
-from steadygan.health.findings import Finding
+from steadygan.health.findings import Finding, learning
 from steadygan.health.history import History
 
 CLOCK = ("images_seen", "round", "attempt")
@@ -36,7 +36,8 @@ class Lookout:
         for name, diagnosis in self.diagnoses.items():
             if diagnosis.at == "check-up" and not check_up:
                 continue
-            finding = diagnosis.look(self.history)
+            spared = diagnosis.spares_learners and learning(self.history)
+            finding = None if spared else diagnosis.look(self.history)
             self.found[name] = self.found.get(name, 0) + 1 if finding else 0
             if finding and self.found[name] >= diagnosis.confirm:
                 confirmed[name] = finding

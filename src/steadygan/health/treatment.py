@@ -20,7 +20,7 @@ from steadygan.game.controls import Controls
 from steadygan.game.orders import Order, RollBack, Stop, Tell, Turn
 from steadygan.game.round import Record
 from steadygan.health.diagnoses import Diagnosis
-from steadygan.health.findings import Finding
+from steadygan.health.findings import Finding, learning
 from steadygan.health.interventions import OWNER, Bench, Intervention, Turns
 from steadygan.health.lookout import Lookout
 
@@ -87,6 +87,7 @@ class Treatment:
         self.steps: dict[str, int] = {}
         self.kept: dict[str, int] = {}
         self.paces: dict[str, list[float]] = {}
+        self.tried: list[list[Any]] = []
         self.rollbacks = 0
         self.replayed = 0
         self.over = False
@@ -137,7 +138,10 @@ class Treatment:
         early = case.looks_left > 0 or record.images_seen < case.opened
         if not fatal and early and record.images_seen < self.lookout.history.total:
             return [], False
-        finding = diagnosis.look(self.lookout.history)
+        finding, ended = diagnosis.look(self.lookout.history), record.images_seen >= self.lookout.history.total
+        if finding and not (fatal or ended) and diagnosis.spares_learners and learning(self.lookout.history):
+            # on the way to recovery is neither recovered nor in need of the next remedy
+            return [], False
         cured = finding is None and not fatal
         evidence = finding.evidence if finding else self._evidence_now(case)
         words = self._words(case, evidence, cured=cured)
@@ -148,6 +152,9 @@ class Treatment:
         if cured:
             self.case = None
             return orders, True
+        if ended and not fatal:
+            self.case = None
+            return orders, False
         if not fatal:
             orders += self._undo(record)
         elif fatal != case.diagnosis:
@@ -176,9 +183,19 @@ class Treatment:
                 continue
             paces = {player: median(steps) for player, steps in self.paces.items() if steps}
             turns = remedy.turns(Bench(controls, self.standing, self.lookout.history, paces))
-            if turns:
+            if turns and self._is_new(remedy, turns):
                 return self._apply(record, name, remedy, turns)
         return self._give_up(record)
+
+    def _is_new(self, remedy: Intervention, turns: Turns) -> bool:
+        """Whether this has not been tried before: the same turns from the same place would end where they ended."""
+        place = self.kept["healthy"] if remedy.rolls_back else -1
+        after = self.standing | turns
+        attempt = [place, *(part for control in sorted(after) for part in (control, *after[control]))]
+        if attempt in self.tried:
+            return False
+        self.tried.append(attempt)
+        return True
 
     def _may_go_back(self, images_seen: int) -> bool:
         if "healthy" not in self.kept or self.rollbacks >= self.config.rollbacks:
@@ -214,10 +231,14 @@ class Treatment:
         return [Turn(control, OWNER, factor, shift) for control, (factor, shift) in self.standing.items()]
 
     def _undo(self, record: Record) -> list[Order]:
-        """Put the last remedy's turns back where they brought the samples no nearer to the data."""
+        """Put the last remedy's turns back where they brought the samples no nearer to the data.
+
+        Those of a rollback stay, for the next remedy to go on from: the game as it was without them is gone.
+        """
         case = self._open_case()
         now = self.lookout.history.last(CRITERION)
-        if case.distance is not None and now < GAIN * case.distance:
+        gained = case.distance is not None and now < GAIN * case.distance
+        if gained or self.interventions[case.intervention].rolls_back:
             return []
         orders = self._put_back(case.step_before)
         words = f"{case.intervention} taken back"
@@ -266,6 +287,7 @@ class Treatment:
             "steps": dict(self.steps),
             "kept": dict(self.kept),
             "paces": {player: list(steps) for player, steps in self.paces.items()},
+            "tried": [list(attempt) for attempt in self.tried],
             "rollbacks": self.rollbacks,
             "replayed": self.replayed,
             "over": self.over,
@@ -276,10 +298,11 @@ class Treatment:
         self.standing = {control: (turn[0], turn[1]) for control, turn in state["standing"].items()}
         self.steps, self.kept = dict(state["steps"]), dict(state["kept"])
         self.paces = {player: list(steps) for player, steps in state["paces"].items()}
+        self.tried = [list(attempt) for attempt in state["tried"]]
         self.rollbacks, self.replayed, self.over = state["rollbacks"], state["replayed"], state["over"]
 
 
 def _said(control: str, factor: float, shift: float) -> str:
     parts = [f"×{factor:.3g}"] if factor != 1 else []
     parts += [f"{shift:+.3g}"] if shift else []
-    return f"{control} {' '.join(parts) or 'as it was'}"
+    return f"{control} {' '.join(parts) or '×1'}"

@@ -220,6 +220,7 @@ def _controls(config: RunConfig) -> Controls:
     controls.declare("instance_noise", config.instance_noise, 0.0, 10.0)
     controls.declare("top_k", config.top_k, 0.01, 1.0)
     controls.declare("weight_clip", config.weight_clip)
+    controls.declare("skip_broken", 0.0, 0.0, 1.0)
     controls.declare("feature_matching", config.feature_matching)
     controls.declare("lecam", config.lecam)
     controls.declare("average.half_life", config.average.half_life)
