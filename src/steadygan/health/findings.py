@@ -72,12 +72,17 @@ def blow_up(history: History) -> Finding | None:
     for name in (BROKEN, "health/broken"):
         if _above(history.last(name, 0.0), 0.0) and history.points[name][-1][0] == history.images_seen:
             return Finding(100.0, {name: history.last(name)}, "weights or samples are not finite")
-    for name in history.points:
-        if name.endswith(("/loss", "/gradient_norm", "_logits")) and math.isnan(history.last(name, 0.0)):
+    # where broken steps are left out, a single one does no harm
+    needed = 3 if history.last("control/skip_broken", 0.0) > 0 else 1
+    for name, course in history.points.items():
+        latest = course[-needed:]
+        broken = len(latest) == needed and all(math.isnan(value) for _, value in latest)
+        if broken and name.endswith(("/loss", "/gradient_norm", "_logits")):
             return Finding(100.0, {name: math.nan}, f"{_plain(name)} is not finite")
     for name in ("discriminator/gradient_norm", "generator/gradient_norm", "discriminator/fake_logits"):
         now, past = history.now(name), history.before(name)
-        if history.strangeness(name, 3, log=True) > 8 and abs(now) > 100 * abs(past):
+        beyond = abs(now) > 100 * abs(past) and abs(now) > 3 * history.most_before(name, 3)
+        if beyond and history.strangeness(name, 3, log=True) > 8:
             words = f"{_plain(name)} is {now:.3g}{_was(past)}"
             return Finding(abs(now) / (100 * abs(past)), {name: now, f"{name}.before": past}, words)
     return None
