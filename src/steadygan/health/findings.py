@@ -81,7 +81,8 @@ def blow_up(history: History) -> Finding | None:
             return Finding(100.0, {name: math.nan}, f"{_plain(name)} is not finite")
     for name in ("discriminator/gradient_norm", "generator/gradient_norm", "discriminator/fake_logits"):
         now, past = history.now(name), history.before(name)
-        beyond = abs(now) > 100 * abs(past) and abs(now) > 3 * history.most_before(name, 3)
+        # a gradient that had died and comes alive again is no blow-up
+        beyond = abs(now) > 100 * abs(past) and abs(now) > 30 * abs(history.early(name))
         if beyond and history.strangeness(name, 3, log=True) > 8:
             words = f"{_plain(name)} is {now:.3g}{_was(past)}"
             return Finding(abs(now) / (100 * abs(past)), {name: now, f"{name}.before": past}, words)

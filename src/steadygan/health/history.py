@@ -95,11 +95,6 @@ class History:
         values = self.course(name)[:-window]
         return float(np.median(values)) if len(values) >= 3 else math.nan
 
-    def most_before(self, name: str, window: int) -> float:
-        """Largest size of all values before the latest ``window``; 0 for none."""
-        values = np.abs(self.course(name)[:-window])
-        return float(values.max()) if len(values) else 0.0
-
     def ago(self, name: str, share: float, window: int = 2) -> float:
         """Median of the ``window`` finite values up to the place that lies ``share`` of the run back; NaN for none."""
         place = self.images_seen - share * self.total
