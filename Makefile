@@ -57,6 +57,7 @@ docs: $(STAMP)
 
 format: $(STAMP)
 	$(BIN)/python tools/settings_page.py
+	$(BIN)/python tools/health_page.py
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
