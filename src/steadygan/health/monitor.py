@@ -28,8 +28,9 @@ Examine = Callable[[Mapping[str, Tensor]], tuple[dict[str, float], dict[str, Ten
 """From what the last check-up left to the signals of this one and what it leaves."""
 GOOD = 0.1
 """A game nearer to the data than this is worth going back to; before, it may as well begin anew."""
-NOISE = 2.0
-"""Spreads of the reals' own distance within which two averages count as equally good; of equals the later is kept."""
+CLEARLY, NOISE = 1.5, 2.0
+"""A later average is kept as the best unless it is clearly worse: by this factor, and beyond this many spreads of the
+reals' own distance. Short of that the criterion is a rough judge, and more training is worth more than its word."""
 
 
 def check_names(without: Iterable[str]) -> None:
@@ -164,7 +165,7 @@ class Monitor:
     def _rank(self) -> list[Order]:
         history = self.lookout.history
         value = history.last(CRITERION)
-        if not value <= self.best + NOISE * history.last(f"{CRITERION}_floor_spread", 0.0):
+        if not value <= CLEARLY * self.best + NOISE * history.last(f"{CRITERION}_floor_spread", 0.0):
             return []
         self.best = min(value, self.best)
         return [Best(CRITERION, value)]

@@ -20,7 +20,7 @@ FEW_ROUNDS = 2_000
 MANY_ROUNDS = 60_000
 """A run of more rounds than this may as well use larger batches, where they are faster an image."""
 SMALLEST_BATCH = 16
-BETWEEN_CHECK_UPS = 64
+BETWEEN_CHECK_UPS = 96
 """Fewest rounds between two check-ups."""
 
 

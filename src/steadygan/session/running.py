@@ -29,6 +29,7 @@ from steadygan.runtime.folder import RunFolder
 from steadygan.session import memory
 from steadygan.session.environment import describe, differences
 from steadygan.session.evaluating import Milestones
+from steadygan.session.waiting import Waiting
 from steadygan.session.watching import Pace, Silent, Watcher
 from steadygan.session.wiring import Wired, wire
 
@@ -118,7 +119,10 @@ class Run:
         measuring = self._measuring()
         if seen == 0:
             self._picture()
-        for record in loop(state, self.wired.moves, self.wired.draw):
+        waiting = Waiting(self.wired.draw)
+        for record in loop(state, self.wired.moves, waiting):
+            if record.measured and config.health.mode != "off" and (word := waiting.word()):
+                self.watcher.event(word)
             before, seen = seen, record.images_seen
             rolled_back = self._attend(record)
             if rolled_back:
