@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 from steadygan.config import HealthConfig
-from steadygan.game.controls import Controls
+from steadygan.game.controls import UNTURNED, Controls
 from steadygan.game.orders import Order, RollBack, Stop, Tell, Turn
 from steadygan.game.round import Record
 from steadygan.health.diagnoses import Diagnosis
@@ -207,7 +207,8 @@ class Treatment:
         case = self._open_case()
         case.intervention, case.looks_left = name, PROOF[self.diagnoses[case.diagnosis].at]
         case.step_before = {control: list(turn) for control, turn in self.standing.items()}
-        self.standing |= turns
+        untouched = [control for control, turn in turns.items() if turn == UNTURNED]
+        self.standing = {c: turn for c, turn in (self.standing | turns).items() if c not in untouched}
         shown = {control: {"factor": factor, "shift": shift} for control, (factor, shift) in turns.items()}
         words = f"{remedy.meaning} ({', '.join(_said(control, *turn) for control, turn in turns.items())})"
         told = event(record, "intervention", case.diagnosis, case.number, intervention=name, words=words, turns=shown)
@@ -217,6 +218,7 @@ class Treatment:
             told |= {"to": place}
             orders.append(RollBack("healthy"))
             self._go_back(record.images_seen, place)
+        orders += [Turn(control, OWNER) for control in untouched]
         return [Tell(told, f"{case.diagnosis} -> {words}"), *orders, *self._turned()]
 
     def _go_back(self, images_seen: int, place: int) -> None:
