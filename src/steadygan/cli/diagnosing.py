@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from steadygan import api
 from steadygan.cli.printing import console, rows
@@ -17,12 +19,8 @@ SEVERITIES = ("mild", "medium", "severe")
 def diagnose(record: Path, total: int) -> None:
     """Tell the story of a record, then what to do about it."""
     found = api.diagnose(record, total=total or None)
-    for one in found.told:
-        console.print(f"[{in_short(one.images_seen)} images] {one.name}: {one.finding.words}", markup=False)
-    for event in found.events:
-        if event["kind"] in ("intervention", "proof", "given-up", "stop"):
-            said = f"[{in_short(int(event['images_seen']))} images] {event['diagnosis']}: {event['kind']}"
-            console.print(f"{said}: {event.get('words', '')}", markup=False)
+    for place, words in _story(found):
+        console.print(f"[{in_short(place)} images] {words}", markup=False)
     if not found.told:
         console.print("nothing amiss in what the records show")
     for name in dict.fromkeys(one.name for one in found.told):
@@ -30,6 +28,24 @@ def diagnose(record: Path, total: int) -> None:
         console.print(f"{name} ({state}): {DIAGNOSES[name].meaning}; advice: {DIAGNOSES[name].advice}", markup=False)
     if found.missing:
         console.print(f"cannot be told from these records: {', '.join(found.missing)}", markup=False)
+
+
+def _story(found: api.Diagnosed) -> list[tuple[int, str]]:
+    """What happened, in order: as health told it during the run, or as the records show it now."""
+    if found.events:
+        return [(int(event["images_seen"]), _said(event)) for event in found.events]
+    return [(one.images_seen, f"{one.name}: {one.finding.words}") for one in found.told]
+
+
+def _said(event: Mapping[str, Any]) -> str:
+    kind, words = str(event["kind"]), str(event.get("words", "no longer seen"))
+    if kind == "intervention":
+        return f"{event['diagnosis']} -> {words}"
+    return (
+        f"{event['diagnosis']}: {words}"
+        if kind in ("diagnosis", "receded")
+        else f"{event['diagnosis']}: {kind}: {words}"
+    )
 
 
 def illnesses(name: str | None) -> None:

@@ -63,12 +63,14 @@ class Intervention:
     Attributes:
         meaning: what it does, in words.
         turns: from the bench to the turns it wants; none where it has nothing (more) to give.
+        once: a mark; of all remedies that bear it a run takes one, once.
         rolls_back: whether the game first returns to the last healthy snapshot and goes on with other batches.
     """
 
     meaning: str
     turns: Callable[[Bench], Turns]
     rolls_back: bool = False
+    once: str = ""
 
 
 def _slower(*players: str, by: float = 0.5) -> Callable[[Bench], Turns]:
@@ -87,7 +89,7 @@ def _pace(bench: Bench) -> Turns:
     for player, steps in bench.paces.items():
         name = f"learning_rate.{player}"
         was, shift = bench.standing.get(name, (1.0, 0.0))
-        wanted = min(1024.0, max(1 / 1024, USUAL / max(steps, 1e-9)))
+        wanted = min(16.0, max(1 / 1024, USUAL / max(steps, 1e-9)))
         if name in bench.controls and not math.isclose(wanted, was):
             turns[name] = (wanted, shift)
     return turns
@@ -123,8 +125,10 @@ def _loosen(bench: Bench) -> Turns:
 
 
 INTERVENTIONS: dict[str, Intervention] = {
-    "pace": Intervention("learning rates set by how far a step moves the weights", _pace),
-    "back-pace": Intervention("back to the last healthy snapshot, learning rates set by their steps", _pace, True),
+    "pace": Intervention("learning rates set by how far a step moves the weights", _pace, once="pace"),
+    "back-pace": Intervention(
+        "back to the last healthy snapshot, learning rates set by their steps", _pace, True, "pace"
+    ),
     "slower-players": Intervention("both learning rates halved", _slower()),
     "slower-generator": Intervention("the generator's learning rate halved", _slower("generator")),
     "slower-discriminator": Intervention("the discriminator's learning rate halved", _slower("discriminator")),

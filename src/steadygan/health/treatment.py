@@ -28,6 +28,8 @@ CRITERION = "health/distance"
 """The smaller this signal, the better the averaged generator."""
 PROOF = {"record": 24, "check-up": 4}
 """Looks from an intervention to its proof: the windows of the looks must lie behind it."""
+WORSE = 1.5
+"""Times the distance at the diagnosis from which on a sign that has receded is no proof."""
 FIRST = 8
 """Steps that show what a learning rate means for a player's weights."""
 GAIN = 0.9
@@ -142,7 +144,9 @@ class Treatment:
         if finding and not (fatal or ended) and diagnosis.spares_learners and learning(self.lookout.history):
             # on the way to recovery is neither recovered nor in need of the next remedy
             return [], False
-        cured = finding is None and not fatal
+        # a sign that is gone because all is lost is no recovery
+        lost = case.distance is not None and self.lookout.history.last(CRITERION) > WORSE * case.distance
+        cured = finding is None and not (fatal or lost)
         evidence = finding.evidence if finding else self._evidence_now(case)
         words = self._words(case, evidence, cured=cured)
         told = event(record, "proof", case.diagnosis, case.number, intervention=case.intervention, cured=cured)
@@ -192,9 +196,10 @@ class Treatment:
         place = self.kept["healthy"] if remedy.rolls_back else -1
         after = self.standing | turns
         attempt = [place, *(part for control in sorted(after) for part in (control, *after[control]))]
-        if attempt in self.tried:
+        marks = [attempt, *([[remedy.once]] if remedy.once else [])]
+        if any(mark in self.tried for mark in marks):
             return False
-        self.tried.append(attempt)
+        self.tried += marks
         return True
 
     def _may_go_back(self, images_seen: int) -> bool:
