@@ -196,7 +196,7 @@ class Treatment:
         place = self.kept["healthy"] if remedy.rolls_back else -1
         after = self.standing | turns
         attempt = [place, *(part for control in sorted(after) for part in (control, *after[control]))]
-        marks = [attempt, *([[remedy.once]] if remedy.once else [])]
+        marks: list[list[Any]] = [attempt, *([[remedy.once]] if remedy.once else [])]
         if any(mark in self.tried for mark in marks):
             return False
         self.tried += marks
