@@ -14,6 +14,8 @@ from steadygan.health.history import History
 
 BROKEN = "state/not_finite"
 """Signal: a weight or a moment was found not to be finite when a checkpoint was due."""
+GUARD = "control/skip_broken"
+"""The one control that changes what a sign means."""
 FAR = 0.1
 """A distance that no eye takes for the data."""
 UNEVEN = 15.0
@@ -73,7 +75,7 @@ def blow_up(history: History) -> Finding | None:
         if _above(history.last(name, 0.0), 0.0) and history.points[name][-1][0] == history.images_seen:
             return Finding(100.0, {name: history.last(name)}, "weights or samples are not finite")
     # where broken steps are left out, a single one does no harm
-    needed = 3 if history.last("control/skip_broken", 0.0) > 0 else 1
+    needed = 3 if history.last(GUARD, 0.0) > 0 else 1
     for name, course in history.points.items():
         latest = course[-needed:]
         broken = len(latest) == needed and all(math.isnan(value) for _, value in latest)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from steadygan.health.diagnoses import DIAGNOSES, Diagnosis
-from steadygan.health.findings import Finding, learning
+from steadygan.health.findings import GUARD, Finding, learning
 from steadygan.health.history import History
 
 CLOCK = ("images_seen", "round", "attempt")
@@ -31,7 +31,7 @@ class Lookout:
         A line with signals of a check-up is an occasion for every look, any other for those at records.
         """
         check_up = any(name.startswith(CHECK_UP) for name in line)
-        self.history.add(int(line["images_seen"]), {k: v for k, v in line.items() if k not in CLOCK})
+        self.history.add(int(line["images_seen"]), {k: v for k, v in line.items() if _is_sign(k)})
         confirmed: dict[str, Finding] = {}
         for name, diagnosis in self.diagnoses.items():
             if diagnosis.at == "check-up" and not check_up:
@@ -96,6 +96,11 @@ def review(lines: Iterable[Mapping[str, Any]], total: int, diagnoses: Mapping[st
         result.standing = still | confirmed
     result.missing = [name for name, one in diagnoses.items() if not _can_tell(one.needs, names)]
     return result
+
+
+def _is_sign(name: str) -> bool:
+    """Controls are what was done, not what came of it, and would be the larger part of every checkpoint."""
+    return name not in CLOCK and (not name.startswith("control/") or name == GUARD)
 
 
 def _can_tell(needs: Sequence[str], names: set[str]) -> bool:

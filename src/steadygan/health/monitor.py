@@ -131,14 +131,14 @@ class Monitor:
         ]
 
     def _mend(self, record: Record, controls: Controls, findings: Mapping[str, Finding], *, due: bool) -> list[Order]:
-        place = self.treatment.replayed
+        rollbacks = self.treatment.rollbacks
         if case := self.treatment.case:
             orders, cured = self.treatment.follow(record, controls, findings, due=due)
             if cured:
                 self.active.pop(case.diagnosis, None)
         else:
             orders = self.treatment.open(record, controls, findings, self.active)
-        if self.treatment.replayed != place:
+        if self.treatment.rollbacks != rollbacks:
             self.checked = min(self.checked, self.treatment.kept["healthy"])
             self.memory = {}
         return orders
