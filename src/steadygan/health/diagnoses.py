@@ -149,7 +149,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("health/uneven_clusters", "health/empty_clusters"),
         "train longer, add R1 and R2, or give the discriminator several samples at once (packing=2)",
         findings.mode_dropping,
-        confirm=3,
+        confirm=5,
         remedies=("pace", "stronger-penalty", "slower-players"),
         spares_learners=True,
         urgency=2,

@@ -54,9 +54,9 @@ def _above(value: float, bound: float) -> bool:
     return value > bound
 
 
-def learning(history: History) -> bool:
-    """Whether the distance to the data has fallen by a seventh in a tenth of the run: what improves is left alone."""
-    return history.now("health/distance", 2) < 0.85 * history.ago("health/distance", 0.1)
+def learning(history: History, share: float = 0.85) -> bool:
+    """Whether the distance to the data has fallen to ``share`` of what it was a tenth of the run ago."""
+    return history.now("health/distance", 2) < share * history.ago("health/distance", 0.1)
 
 
 def _pace(history: History) -> float:
@@ -87,7 +87,7 @@ def blow_up(history: History) -> Finding | None:
         beyond = abs(now) > 100 * abs(past) and abs(now) > 30 * abs(history.early(name))
         if beyond and history.strangeness(name, 3, log=True) > 8:
             words = f"{_plain(name)} is {now:.3g}{_was(past)}"
-            return Finding(abs(now) / (100 * abs(past)), {name: now, f"{name}.before": past}, words)
+            return Finding(abs(now) / max(100 * abs(past), 1e-30), {name: now, f"{name}.before": past}, words)
     return None
 
 
@@ -203,11 +203,13 @@ def drift(history: History) -> Finding | None:
 
 
 def stall(history: History) -> Finding | None:
-    """No progress, far from the data."""
+    """Far from the data, and no progress, or late and hardly any."""
     now, before = history.now("health/distance", 2), history.ago("health/distance", 0.2)
-    if history.progress < 2 * YOUNG or not (now > FAR and now > 0.75 * before):
+    stands = history.progress >= 2 * YOUNG and now > FAR and now > 0.75 * before
+    behind = history.progress >= 1.5 * YOUNG and now > 1.5 * FAR and now > 0.5 * before
+    if not (stands or behind):
         return None
-    words = f"the distance to the data stays at {now:.3g}{_was(before)}"
+    words = f"at {history.progress:.0%} of the run the distance to the data is {now:.3g}{_was(before)}"
     return Finding(now / FAR / 4, {"health/distance": now, "health/distance.before": before}, words)
 
 

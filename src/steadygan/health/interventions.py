@@ -84,6 +84,9 @@ def _slower(*players: str, by: float = 0.5) -> Callable[[Bench], Turns]:
 def _pace(bench: Bench) -> Turns:
     """Learning rates at which a first step moves a hundredth of the weights, where a player is far off that."""
     turns: Turns = {}
+    if bench.controls.get("weight_clip", 0.0) > 0:
+        # weights that are held near 0 make every step look long
+        return turns
     if all(SLOW < steps < FAST for steps in bench.paces.values()):
         return turns
     for player, steps in bench.paces.items():

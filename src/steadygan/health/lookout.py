@@ -14,6 +14,8 @@ from steadygan.health.findings import GUARD, Finding, learning
 from steadygan.health.history import History
 
 CLOCK = ("images_seen", "round", "attempt")
+SLOWLY = 0.93
+"""What falls by a fifteenth in a tenth of the run is still on its way, and looks may wait."""
 CHECK_UP = "health/"
 """How the signals of a check-up begin."""
 
@@ -36,7 +38,7 @@ class Lookout:
         for name, diagnosis in self.diagnoses.items():
             if diagnosis.at == "check-up" and not check_up:
                 continue
-            spared = diagnosis.spares_learners and learning(self.history)
+            spared = diagnosis.spares_learners and learning(self.history, SLOWLY)
             finding = None if spared else diagnosis.look(self.history)
             self.found[name] = self.found.get(name, 0) + 1 if finding else 0
             if finding and self.found[name] >= diagnosis.confirm:

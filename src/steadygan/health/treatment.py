@@ -22,7 +22,7 @@ from steadygan.game.round import Record
 from steadygan.health.diagnoses import Diagnosis
 from steadygan.health.findings import Finding, learning
 from steadygan.health.interventions import OWNER, Bench, Intervention, Turns
-from steadygan.health.lookout import Lookout
+from steadygan.health.lookout import SLOWLY, Lookout
 
 CRITERION = "health/distance"
 """The smaller this signal, the better the averaged generator."""
@@ -141,7 +141,7 @@ class Treatment:
         if not fatal and early and record.images_seen < self.lookout.history.total:
             return [], False
         finding, ended = diagnosis.look(self.lookout.history), record.images_seen >= self.lookout.history.total
-        if finding and not (fatal or ended) and diagnosis.spares_learners and learning(self.lookout.history):
+        if finding and not (fatal or ended) and diagnosis.spares_learners and learning(self.lookout.history, SLOWLY):
             # on the way to recovery is neither recovered nor in need of the next remedy
             return [], False
         # a sign that is gone because all is lost is no recovery
