@@ -131,7 +131,7 @@ def weak_discriminator(history: History) -> Finding | None:
     """It cannot tell fakes from reals although they are plainly different."""
     apart, distance = history.now("discriminator/separation", 5), history.now("health/distance", 2)
     pace = _pace(history)
-    blind = apart < 0.05 and not learning(history)
+    blind = apart < -0.3 and not learning(history)
     left_behind = apart < 1 and pace > UNEVEN
     if history.progress < YOUNG / 2 or not (distance > FAR / 2 and (blind or left_behind)):
         return None
@@ -141,7 +141,7 @@ def weak_discriminator(history: History) -> Finding | None:
     words = (
         f"fakes are far from the data ({distance:.3g}), but the discriminator sees {apart:.2g} deviations between them"
     )
-    return Finding(max(1.0, 1.05 - apart), evidence, words)
+    return Finding(max(1.0, 0.7 - apart), evidence, words)
 
 
 def overfitting(history: History) -> Finding | None:
