@@ -116,7 +116,8 @@ class Treatment:
         if record.images_seen >= self.lookout.history.total and not self._fatal(findings):
             return []
         for name, finding in findings.items():
-            if self.steps.get(name, 0) < len(self.diagnoses[name].remedies):
+            # where a fatal illness comes back and nothing is left to try, it is given up at once
+            if self.steps.get(name, 0) < len(self.diagnoses[name].remedies) or self.diagnoses[name].fatal:
                 distance = self.lookout.history.last(CRITERION)
                 self.case = Case(
                     numbers[name],

@@ -156,7 +156,7 @@ class Run:
         """Let the companions read a record, write it, and carry out their orders; True after a rollback.
 
         Raises:
-            SteadyganError: where a loss is not finite and no order sees to it.
+            SteadyganError: where a loss is not finite and health is not there to see to it.
         """
         if record.measured and self._broken:
             # weights and moments may be lost before any loss shows it
@@ -165,7 +165,7 @@ class Run:
         orders = [order for one in companions for order in one.read(record, self.state.controls)]
         if record.measured:
             self._record(record)
-            if not any(isinstance(order, (RollBack, Stop)) for order in orders):
+            if self.config.health.mode != "mend":
                 self._must_be_finite(record)
         for order in orders:
             self._carry_out(order)
