@@ -1,0 +1,161 @@
+"""Every intervention: turns only what is there, and has an end."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steadygan.game.controls import Controls
+from steadygan.health.history import History
+from steadygan.health.interventions import INTERVENTIONS, OWNER, Bench, Turns
+
+TOTAL = 10_000
+KNOBS = {
+    "learning_rate.generator": (0.001, 10.0),
+    "learning_rate.discriminator": (0.002, 10.0),
+    "steps.generator": (1.0, 100.0),
+    "steps.discriminator": (1.0, 100.0),
+    "clip.generator": (0.0, math.inf),
+    "clip.discriminator": (0.0, math.inf),
+    "penalty.r1": (0.0, math.inf),
+    "penalty.r2": (0.0, math.inf),
+    "penalty.l2.discriminator": (0.1, math.inf),
+    "augmentation": (0.0, 1.0),
+    "instance_noise": (0.0, 10.0),
+    "weight_clip": (0.0, math.inf),
+    "feature_matching": (0.0, math.inf),
+    "lecam": (0.0, math.inf),
+    "average.half_life": (500.0, math.inf),
+    "skip_broken": (0.0, 1.0),
+}
+WITH_PENALTY = {"penalty.r1": 1.0, "penalty.r2": 1.0}
+GAMES = {
+    "bare": {},
+    "penalised": WITH_PENALTY,
+    "clipped weights": {"weight_clip": 0.01},
+    "augmented": {"augmentation": 0.5},
+    "all": WITH_PENALTY | {"weight_clip": 0.01, "augmentation": 0.2, "instance_noise": 0.1, "feature_matching": 0.5},
+}
+
+
+class Patient:
+    """Controls that are turned as a treatment does it."""
+
+    def __init__(self, given: dict[str, float], paces: dict[str, float] | None = None) -> None:
+        self.controls = Controls(TOTAL)
+        for name, (value, high) in KNOBS.items():
+            low = 1.0 if name.startswith("steps.") else 0.0
+            self.controls.declare(name, given.get(name, value), low, high)
+        self.standing: Turns = {}
+        self.history = History(TOTAL)
+        for place in range(1, 31):
+            self.history.add(place * 100, {"generator/gradient_norm": 0.5, "discriminator/gradient_norm": 2.0})
+        self.paces = {"generator": 0.008, "discriminator": 0.2} if paces is None else paces
+
+    def wants(self, name: str) -> Turns:
+        return INTERVENTIONS[name].turns(Bench(self.controls, self.standing, self.history, self.paces))
+
+    def take(self, name: str) -> Turns:
+        turns = self.wants(name)
+        self.standing |= turns
+        for control, (factor, shift) in turns.items():
+            self.controls.turn(control, by=OWNER, factor=factor, shift=shift)
+        return turns
+
+
+@pytest.mark.parametrize("game", GAMES)
+@pytest.mark.parametrize("name", INTERVENTIONS)
+def test_it_turns_what_is_there_within_its_room_and_has_an_end(name: str, game: str) -> None:
+    patient = Patient(GAMES[game])
+    for _ in range(30):
+        before = dict(patient.controls)
+        turns = patient.take(name)
+        if not turns:
+            break
+        assert turns.keys() <= KNOBS.keys()
+        for control, (factor, shift) in turns.items():
+            low, high = patient.controls.room(control)
+            assert factor > 0 and math.isfinite(factor) and math.isfinite(shift)
+            assert low <= before[control] * 1.0 <= high
+            assert low <= patient.controls[control] <= high
+    else:
+        pytest.fail("it never ends")
+    assert patient.take(name) == {}, "what has nothing to give goes on to give nothing"
+
+
+@pytest.mark.parametrize("name", INTERVENTIONS)
+def test_the_first_time_it_changes_something_or_gives_nothing(name: str) -> None:
+    for given_values in GAMES.values():
+        patient = Patient(given_values)
+        before = dict(patient.controls)
+        turns = patient.take(name)
+        changed = {control for control, value in patient.controls.items() if value != before[control]}
+        assert changed == turns.keys()
+        assert INTERVENTIONS[name].meaning[0].islower()
+
+
+@pytest.mark.parametrize("name", INTERVENTIONS)
+def test_it_gives_nothing_where_nothing_is_there(name: str) -> None:
+    assert INTERVENTIONS[name].turns(Bench(Controls(TOTAL), {}, History(TOTAL), {})) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "given_values", "values"),
+    [
+        ("slower-players", {}, {"learning_rate.generator": 0.0005, "learning_rate.discriminator": 0.001}),
+        ("slower-generator", {}, {"learning_rate.generator": 0.0005}),
+        ("much-slower-discriminator", {}, {"learning_rate.discriminator": 0.00025}),
+        ("faster-generator", {}, {"learning_rate.generator": 0.004}),
+        ("back-slower", {}, {"learning_rate.generator": 0.00025, "learning_rate.discriminator": 0.0005}),
+        ("stronger-penalty", WITH_PENALTY, {"penalty.r1": 4.0, "penalty.r2": 4.0}),
+        ("stronger-penalty", {}, {"penalty.r1": 0.1, "penalty.r2": 0.1}),
+        ("lighter-discriminator", WITH_PENALTY, {"penalty.r1": 0.25, "penalty.r2": 0.25}),
+        ("lighter-discriminator", {"weight_clip": 0.01}, {"weight_clip": 0.04}),
+        ("more-discriminator-steps", {}, {"steps.discriminator": 2.0}),
+        ("noise", {}, {"instance_noise": 0.1}),
+        ("augmentation", {"augmentation": 0.5}, {"augmentation": 0.8}),
+        ("augmentation", {"augmentation": 0.8}, {}),
+        ("clip-gradients", {}, {"clip.generator": 1.0, "clip.discriminator": 4.0}),
+        ("clip-gradients", {"clip.generator": 0.3}, {"clip.discriminator": 4.0}),
+        ("back-guard", {}, {"skip_broken": 1.0}),
+        ("longer-average", {}, {"average.half_life": 2000.0}),
+    ],
+)
+def test_values_by_hand(name: str, given_values: dict[str, float], values: dict[str, float]) -> None:
+    patient = Patient(given_values)
+    before = dict(patient.controls)
+    patient.take(name)
+    changed = {control: value for control, value in patient.controls.items() if value != before[control]}
+    assert changed == pytest.approx(values)
+
+
+def test_the_pace_is_set_by_the_first_steps() -> None:
+    assert Patient({}, {"generator": 0.008, "discriminator": 0.009}).wants("pace") == {}
+    assert Patient({}, {}).wants("pace") == {}
+    patient = Patient({}, {"generator": 0.8, "discriminator": 0.008})
+    patient.take("pace")
+    assert patient.controls["learning_rate.generator"] == pytest.approx(0.001 / 100)
+    assert patient.controls["learning_rate.discriminator"] == pytest.approx(0.002)
+    slow = Patient({}, {"generator": 0.0008, "discriminator": 0.008})
+    slow.take("pace")
+    assert slow.controls["learning_rate.generator"] == pytest.approx(0.01)
+
+
+@given(names=st.lists(st.sampled_from([*INTERVENTIONS]), max_size=12), game=st.sampled_from([*GAMES]))
+def test_any_row_of_them_keeps_every_control_in_its_room(names: list[str], game: str) -> None:
+    patient = Patient(GAMES[game])
+    for name in names:
+        patient.take(name)
+    for control, value in patient.controls.items():
+        low, high = patient.controls.room(control)
+        assert low <= value <= high and math.isfinite(value)
+    assert patient.controls["steps.discriminator"] <= 5
+    assert patient.controls["augmentation"] <= 0.9
+    assert all(factor <= 64 and shift <= 4 for factor, shift in patient.standing.values())
+
+
+def test_a_control_of_a_player_that_a_schedule_has_brought_to_0_is_left_alone() -> None:
+    assert Patient({"learning_rate.generator": 0.0}).wants("slower-generator") == {}
