@@ -81,24 +81,20 @@ def play(cell: Cell) -> str:
     torch.set_num_threads(1)
     shutil.rmtree(cell.path, ignore_errors=True)
     setting = SETTINGS[cell.setting]
-    given = ["threads=1", "sample_count=16", f"health.mode={cell.mode}", *setting.settings]
+    every = max(1, setting.images // CHECK_UPS)
+    given = ("threads=1", "sample_count=16", f"health.mode={cell.mode}", f"health.every={every}")
     sicken = f"{cell.illness}:{SEVERITY}" if cell.illness else ""
-
-    def planned(every: int) -> api.Plan:
-        return api.plan(
+    died = ""
+    try:
+        planned = api.plan(
             setting.data,
             recipe=setting.recipe,
             images=setting.images,
             seed=SEED,
             sicken=sicken,
-            set=[*given, f"health.every={every}"],
+            set=[*given, *setting.settings],
         )
-
-    died = ""
-    try:
-        # some illnesses shorten the run, so its length is known when it is planned only
-        every = max(1, planned(0).config.images // CHECK_UPS)
-        api.start(planned(every), cell.path)
+        api.start(planned, cell.path)
     except SteadyganError as error:
         died = str(error)
     cell.path.mkdir(parents=True, exist_ok=True)

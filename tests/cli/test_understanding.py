@@ -18,11 +18,15 @@ from steadygan.cli.main import COMMANDS
     [
         (
             "",
-            "no command: choose one of train, resume, sample, evaluate, compare, info, recipes,"
+            "no command: choose one of train, resume, sample, evaluate, compare, diagnose, illnesses, info, recipes,"
             " or see steadygan --help",
         ),
         ("tran", "unknown command 'tran': did you mean 'train'?"),
-        ("xyzzy", "unknown command 'xyzzy': choose one of compare, evaluate, info, recipes, resume, sample, train"),
+        (
+            "xyzzy",
+            "unknown command 'xyzzy': choose one of compare, diagnose, evaluate, illnesses, info, recipes, "
+            "resume, sample, train",
+        ),
         ("--bogus", "unknown option --bogus: a command comes first, see steadygan --help"),
         ("train", "train needs data: see steadygan train --help"),
         ("resume", "resume needs a run's folder: see steadygan resume --help"),
