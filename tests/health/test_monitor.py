@@ -275,8 +275,8 @@ def test_what_must_not_be_used_is_not(without: tuple[str, ...]) -> None:
 
 
 def test_an_unknown_intervention_is_refused_with_the_nearest() -> None:
-    with pytest.raises(SteadyganError, match=r"intervention.*slower-playars.*did you mean 'slower-players'\?"):
-        World(always("f"), without=("slower-playars",))
+    with pytest.raises(SteadyganError, match=r"intervention.*augmentatoin.*did you mean 'augmentation'\?"):
+        World(always("f"), without=("augmentatoin",))
 
 
 # --- snapshots and rollbacks

@@ -86,7 +86,7 @@ def _miscounted(name: str, command: Callable[..., None], given: int) -> Steadyga
         return SteadyganError(f"{name} takes one name, not {given}", "quote a path that has spaces")
     missing = [one.name for one in takes[given:] if one.default is one.empty]
     words = {"data": "data", "run": "a run's folder", "what": "a run or data"}
-    words |= {"samples": "a run, or images", "runs": "two or more runs"}
+    words |= {"samples": "a run, or images", "runs": "two or more runs", "record": "a run, or a file of figures"}
     return SteadyganError(f"{name} needs {words[missing[0]]}", f"see steadygan {name} --help") if missing else None
 
 

@@ -157,6 +157,7 @@ def overfitting(history: History) -> Finding | None:
 def collapse(history: History) -> Finding | None:
     """A large part of the data's kinds is not made at all, or samples are far more alike than the data."""
     alike, empty = history.now("health/diversity", 2), history.now("health/empty_clusters", 2)
+    empty = 0.0 if math.isnan(empty) else empty
     few = empty > 0.4 and _lasts(history, "health/empty_clusters")
     if history.progress < YOUNG or not (few or alike < 0.4):
         return None
@@ -199,7 +200,9 @@ def drift(history: History) -> Finding | None:
     if history.progress < YOUNG / 2 or not (now > 2 * best and now - best > 8 * noise):
         return None
     words = f"the distance to the data has risen to {now:.3g}; it had been {best:.3g}"
-    return Finding(now / (2 * best + 8 * noise), {"health/distance": now, "health/distance.best": best}, words)
+    return Finding(
+        now / max(2 * best + 8 * noise, 1e-12), {"health/distance": now, "health/distance.best": best}, words
+    )
 
 
 def stall(history: History) -> Finding | None:

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,26 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "discriminator/loss": (
         "d_loss",
         "loss_d",
+        "loss_d_loss",
+        "disc_loss",
+        "train_d_loss",
         "lossd",
         "errd",
         "discriminator_loss",
         "loss_discriminator",
         "critic_loss",
     ),
-    "generator/loss": ("g_loss", "loss_g", "lossg", "errg", "generator_loss", "loss_generator"),
+    "generator/loss": (
+        "g_loss",
+        "loss_g",
+        "loss_g_loss",
+        "gen_loss",
+        "train_g_loss",
+        "lossg",
+        "errg",
+        "generator_loss",
+        "loss_generator",
+    ),
     "discriminator/real_logits": ("d_x", "real_logits", "d_real", "loss_scores_real", "real_score", "real_scores"),
     "discriminator/fake_logits": ("d_g_z", "fake_logits", "d_fake", "loss_scores_fake", "fake_score", "fake_scores"),
     "discriminator/real_signs": ("loss_signs_real", "signs_real", "real_signs"),
@@ -48,10 +61,13 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 
 def known_as(name: str) -> str | None:
     """The signal that a column of another program holds; None for one that is not known."""
-    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     if name in SYNONYMS:
         return name
-    return next((signal for signal, names in SYNONYMS.items() if plain in names), None)
+    return next((signal for signal, names in SYNONYMS.items() if _plain(name) in names), None)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def read_foreign(path: Path) -> list[dict[str, Any]]:
@@ -64,23 +80,43 @@ def read_foreign(path: Path) -> list[dict[str, Any]]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SteadyganError(f"cannot read {path} ({error})", "give a .csv or .jsonl file") from None
-    rows = _from_csv(text) if path.suffix.lower() == ".csv" else _from_jsonl(text, path)
-    names = {name: signal for row in rows[:50] for name in row if (signal := known_as(name))}
+    try:
+        rows = _from_csv(text) if path.suffix.lower() == ".csv" else _from_jsonl(text)
+    except (csv.Error, ValueError, RecursionError) as error:
+        wanted = "a table with a line of names" if path.suffix.lower() == ".csv" else "one JSON object a line"
+        raise SteadyganError(f"{path} is not {wanted} ({error})", "give a .csv or .jsonl file") from None
+    names = _signals(name for row in rows[:50] for name in row if isinstance(name, str))
     if not set(names.values()) - {"images_seen", "kimg"}:
-        found = ", ".join(sorted({name for row in rows[:1] for name in row})) or "nothing"
+        found = ", ".join(sorted({str(name) for row in rows[:1] for name in row})) or "nothing"
         raise SteadyganError(f"no figure in {path} is known (found {found})", "name a column d_loss, g_loss or fid")
-    return [_line(number, row, names) for number, row in enumerate(rows, 1)]
+    return _in_units_of_the_first([_line(number, row, names) for number, row in enumerate(rows, 1)])
 
 
-def _from_csv(text: str) -> Sequence[Mapping[str, Any]]:
+def _signals(names: Iterable[str]) -> dict[str, str]:
+    """Columns by the signal that they hold; of several clocks the one that counts finest."""
+    known = {name: signal for name in names if (signal := known_as(name))}
+    clocks = [name for name, signal in known.items() if signal == "images_seen"]
+    order = SYNONYMS["images_seen"]
+    finest = min(clocks, key=lambda name: order.index(_plain(name)) if _plain(name) in order else 0, default=None)
+    return {name: signal for name, signal in known.items() if signal != "images_seen" or name == finest}
+
+
+def _in_units_of_the_first(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Their distance has other units than ours: divided by the largest of the first three it is about 1 untrained."""
+    first = [line["health/distance"] for line in lines if math.isfinite(line.get("health/distance", math.nan))][:3]
+    if first and max(first) > 0:
+        for line in lines:
+            if "health/distance" in line:
+                line["health/distance"] /= max(first)
+    return lines
+
+
+def _from_csv(text: str) -> Sequence[Mapping[Any, Any]]:
     return list(csv.DictReader(text.splitlines()))
 
 
-def _from_jsonl(text: str, path: Path) -> Sequence[Mapping[str, Any]]:
-    try:
-        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except json.JSONDecodeError as error:
-        raise SteadyganError(f"{path} is not one JSON object a line ({error})", "give a .csv or .jsonl file") from None
+def _from_jsonl(text: str) -> Sequence[Mapping[Any, Any]]:
+    rows = [json.loads(line) for line in text.splitlines() if line.strip()]
     return [row for row in rows if isinstance(row, dict)]
 
 
@@ -88,7 +124,7 @@ def _line(number: int, row: Mapping[str, Any], names: Mapping[str, str]) -> dict
     line: dict[str, Any] = {"images_seen": number}
     for name, signal in names.items():
         value = _number(row.get(name))
-        if signal == "kimg" and value is not None:
+        if signal == "kimg" and value is not None and math.isfinite(value):
             line["images_seen"] = int(value * 1000)
         elif signal == "images_seen" and value is not None and math.isfinite(value):
             line["images_seen"] = int(value)
@@ -103,5 +139,5 @@ def _number(value: Any) -> float | None:
         value = value.get("mean")
     try:
         return None if value is None or value == "" else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

@@ -14,6 +14,9 @@ LONGEST = 600
 MAD_TO_DEVIATION = 1.4826
 """Median absolute deviation of a normal distribution to its standard deviation."""
 
+LEAST = 1e-3
+"""Smallest spread of a signal in its unit that anything is measured by: below it differences are those of rounding."""
+
 
 class Trend(NamedTuple):
     """Slope a point of a series and its 95 % interval, by Theil and Sen."""
@@ -64,7 +67,7 @@ class History:
     @property
     def progress(self) -> float:
         """Share of the run that is done."""
-        return self.images_seen / self.total
+        return self.images_seen / max(self.total, 1)
 
     def course(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
         """All finite values of a signal."""
@@ -113,7 +116,7 @@ class History:
             return 0
         middle = float(np.median(values))
         spread = MAD_TO_DEVIATION * float(np.median(np.abs(values - middle)))
-        return int((np.abs(values[-window:] - middle) > bound * max(spread, 1e-12)).sum())
+        return int((np.abs(values[-window:] - middle) > bound * max(spread, LEAST, LEAST * abs(middle))).sum())
 
     def moved(self, name: str, window: int = 8) -> float:
         """How many deviations of single values the latest ``window`` of them have moved off what came before."""
@@ -123,7 +126,7 @@ class History:
             return 0.0
         middle = float(np.median(past))
         spread = MAD_TO_DEVIATION * float(np.median(np.abs(past - middle)))
-        return abs(float(np.median(values[-window:])) - middle) / max(spread, 1e-12)
+        return abs(float(np.median(values[-window:])) - middle) / max(spread, LEAST, LEAST * abs(middle))
 
     def strangeness(self, name: str, window: int = 1, log: bool = False) -> float:
         """Robust z of the latest ``window`` values' median against the signal's own past.
@@ -153,7 +156,7 @@ class History:
         first, second = np.triu_indices(count, 1)
         slopes = np.sort((values[second] - values[first]) / (second - first))
         reach = 1.96 * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
-        low = max(0, int((len(slopes) - reach) // 2))
+        low = max(0, len(slopes) - 1 - math.ceil((len(slopes) + reach) / 2))
         high = min(len(slopes) - 1, math.ceil((len(slopes) + reach) / 2))
         return Trend(float(np.median(slopes)), float(slopes[low]), float(slopes[high]))
 

@@ -37,12 +37,17 @@ class Bench:
     paces: Mapping[str, float]
 
     def scaled(self, name: str, factor: float, least: float, most: float) -> Turns:
-        """The control's factor times ``factor``, within [least, most]; nothing where it is absent or at its limit."""
+        """The control ``factor`` times as large, its own factor within [least, most]; nothing at the limit or beyond.
+
+        What stands by a shift, as penalties that the recipe does not have, is scaled with it.
+        """
         if name not in self.controls or self.controls[name] <= 0:
             return {}
         was, shift = self.standing.get(name, (1.0, 0.0))
         wanted = min(most, max(least, was * factor))
-        return {} if math.isclose(wanted, was) else {name: (wanted, shift)}
+        if math.isclose(wanted, was) or (wanted > was) != (factor > 1):
+            return {}
+        return {name: (wanted, shift * wanted / was)}
 
     def moved(self, name: str, by: float, most: float) -> Turns:
         """The control ``by`` further, as long as its value stays at or below ``most``."""

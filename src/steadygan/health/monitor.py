@@ -33,11 +33,11 @@ CLEARLY, NOISE = 1.5, 2.0
 reals' own distance. Short of that the criterion is a rough judge, and more training is worth more than its word."""
 
 
-def check_names(without: Iterable[str]) -> None:
+def check_names(without: Iterable[str], table: Mapping[str, Intervention] = INTERVENTIONS) -> None:
     """Raise SteadyganError for an intervention that does not exist."""
     for name in without:
-        if name not in INTERVENTIONS:
-            raise unknown("intervention", name, INTERVENTIONS)
+        if name not in table:
+            raise unknown("intervention", name, table)
 
 
 class Monitor:
@@ -64,7 +64,7 @@ class Monitor:
         diagnoses: Mapping[str, Diagnosis] = DIAGNOSES,
         interventions: Mapping[str, Intervention] = INTERVENTIONS,
     ) -> None:
-        check_names(config.without)
+        check_names(config.without, interventions)
         self.config, self.examine = config, examine
         self.lookout = Lookout(total, diagnoses)
         self.treatment = Treatment(config, self.lookout, interventions)
@@ -84,7 +84,7 @@ class Monitor:
         findings = self.lookout.add(line)
         orders = self._tell(record, findings)
         if due:
-            orders += self._rank()
+            orders += self._rank(line)
         if self.config.mode == "mend":
             self.treatment.notice(line, controls)
             orders += self._keep(record.images_seen, findings, due=due)
@@ -133,7 +133,7 @@ class Monitor:
     def _mend(self, record: Record, controls: Controls, findings: Mapping[str, Finding], *, due: bool) -> list[Order]:
         rollbacks = self.treatment.rollbacks
         if case := self.treatment.case:
-            orders, cured = self.treatment.follow(record, controls, findings, due=due)
+            orders, cured = self.treatment.follow(record, controls, findings, self.active, due=due)
             if cured:
                 self.active.pop(case.diagnosis, None)
         else:
@@ -162,10 +162,10 @@ class Monitor:
         kept["candidate"] = images_seen
         return [*orders, Keep("candidate")]
 
-    def _rank(self) -> list[Order]:
-        history = self.lookout.history
-        value = history.last(CRITERION)
-        if not value <= CLEARLY * self.best + NOISE * history.last(f"{CRITERION}_floor_spread", 0.0):
+    def _rank(self, line: Mapping[str, Any]) -> list[Order]:
+        # where samples are broken there is no distance, and an earlier one is no word for them
+        value, spread = line.get(CRITERION), line.get(f"{CRITERION}_floor_spread", 0.0)
+        if value is None or not value <= CLEARLY * self.best + NOISE * spread:
             return []
         self.best = min(value, self.best)
         return [Best(CRITERION, value)]

@@ -65,7 +65,7 @@ class Case:
     number: int
     diagnosis: str
     opened: int
-    evidence: dict[str, float]
+    evidence: dict[str, float | None]
     distance: float | None
     intervention: str = ""
     looks_left: int = 0
@@ -123,7 +123,7 @@ class Treatment:
                     numbers[name],
                     name,
                     record.images_seen,
-                    dict(finding.evidence),
+                    {signal: value if math.isfinite(value) else None for signal, value in finding.evidence.items()},
                     distance if math.isfinite(distance) else None,
                     before={control: list(turn) for control, turn in self.standing.items()},
                 )
@@ -131,7 +131,13 @@ class Treatment:
         return []
 
     def follow(
-        self, record: Record, controls: Controls, findings: Mapping[str, Finding], *, due: bool
+        self,
+        record: Record,
+        controls: Controls,
+        findings: Mapping[str, Finding],
+        numbers: Mapping[str, int],
+        *,
+        due: bool,
     ) -> tuple[list[Order], bool]:
         """Count the looks down to the proof, then close the case or go on; also whether it was cured."""
         case = self._open_case()
@@ -163,7 +169,10 @@ class Treatment:
         if not fatal:
             orders += self._undo(record)
         elif fatal != case.diagnosis:
-            case.diagnosis, case.opened = fatal, record.images_seen
+            # what was being tried may have brought it about
+            orders += self._put_back(case.step_before)
+            self.case = None
+            return orders + self.open(record, controls, findings, numbers), False
         return orders + self._act(record, controls, findings), False
 
     def _fatal(self, findings: Mapping[str, Finding]) -> str:
@@ -189,7 +198,7 @@ class Treatment:
             paces = {player: median(steps) for player, steps in self.paces.items() if steps}
             turns = remedy.turns(Bench(controls, self.standing, self.lookout.history, paces))
             if turns and self._is_new(remedy, turns):
-                return self._apply(record, name, remedy, turns)
+                return self._apply(record, controls, name, remedy, turns)
         return self._give_up(record)
 
     def _is_new(self, remedy: Intervention, turns: Turns) -> bool:
@@ -209,7 +218,7 @@ class Treatment:
         again = self.replayed + images_seen - self.kept["healthy"]
         return again <= self.config.replay * self.lookout.history.total
 
-    def _apply(self, record: Record, name: str, remedy: Intervention, turns: Turns) -> list[Order]:
+    def _apply(self, record: Record, controls: Controls, name: str, remedy: Intervention, turns: Turns) -> list[Order]:
         case = self._open_case()
         case.intervention, case.looks_left = name, PROOF[self.diagnoses[case.diagnosis].at]
         case.step_before = {control: list(turn) for control, turn in self.standing.items()}
@@ -224,7 +233,9 @@ class Treatment:
             told |= {"to": place}
             orders.append(RollBack("healthy"))
             self._go_back(record.images_seen, place)
-        orders += [Turn(control, OWNER) for control in untouched]
+        # a snapshot brings back turns of its own time, also those that no longer stand
+        released = [name for name in controls if name not in self.standing] if remedy.rolls_back else untouched
+        orders += [Turn(control, OWNER) for control in released]
         return [Tell(told, f"{case.diagnosis} -> {words}"), *orders, *self._turned()]
 
     def _go_back(self, images_seen: int, place: int) -> None:
@@ -282,7 +293,7 @@ class Treatment:
 
     def _words(self, case: Case, evidence: Mapping[str, float], *, cured: bool) -> str:
         told = [
-            f"{name.rpartition('/')[2].replace('_', ' ')} {value:.3g} (was {case.evidence[name]:.3g})"
+            f"{name.rpartition('/')[2].replace('_', ' ')} {value:.3g} (was {_number(case.evidence[name])})"
             for name, value in evidence.items()
             if name in case.evidence
         ]
@@ -308,6 +319,10 @@ class Treatment:
         self.paces = {player: list(steps) for player, steps in state["paces"].items()}
         self.tried = [list(attempt) for attempt in state["tried"]]
         self.rollbacks, self.replayed, self.over = state["rollbacks"], state["replayed"], state["over"]
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.3g}"
 
 
 def _said(control: str, factor: float, shift: float) -> str:

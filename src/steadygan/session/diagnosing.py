@@ -47,7 +47,8 @@ def diagnose(record: str | Path, *, total: int | None = None) -> Diagnosed:
         lines = read_foreign(path)
     else:
         folder, config = open_run(path)
-        lines, events = lines_of(folder.path / "records.jsonl"), lines_of(folder.path / "events.jsonl")
+        lines = [line for line in lines_of(folder.path / "records.jsonl") if "images_seen" in line]
+        events = lines_of(folder.path / "events.jsonl")
         total = total or config.images
     if not lines:
         raise SteadyganError(f"{path} holds no records", "train first, or give another file")
