@@ -175,6 +175,9 @@ def figures(rows: Rows, half: str) -> dict[str, str]:
     found["median delay, share of the run"] = median_text([case.delay for case in seen])
     found["cured, by the recommended average"] = shares(ill, lambda c: c.cured()).text()
     found["cured, by the last average"] = shares(ill, lambda c: c.cured("last")).text()
+    treated = [case for case in ill if case.treated["acted"] and case.untreated["last"]]
+    left = [recommended(case.treated) / case.untreated["last"] for case in treated if recommended(case.treated)]
+    found["distance that a treatment leaves, as a share of the untreated one"] = median_text(left)
     found["untreated but cured by the best average"] = shares(ill, best_alone).text()
     found["made worse by treatment (last average, by more than 10 %)"] = shares(every, worsened).text()
     found["false alarms in healthy runs"] = Share(
