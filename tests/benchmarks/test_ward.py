@@ -279,7 +279,7 @@ def test_the_page_keeps_what_stands_around_the_figures(
     report.write(ward_of(healthy("score", 0, 10.0)))
     text = page.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
-    assert text.count("Made by `python benchmarks/ward.py") == 1
+    assert text.count("Made by `python benchmarks/ward.py --jobs 4`") == 1
     assert (tmp_path / "images" / "ward-illnesses.png").stat().st_size > 0
 
 
