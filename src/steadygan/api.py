@@ -9,9 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -24,10 +22,8 @@ from steadygan.evaluation.comparison import Row, compare_values
 from steadygan.game import checkpoint
 from steadygan.health.illnesses import sicken_config, sicken_data
 from steadygan.health.lookout import review
-from steadygan.networks import build_generator
 from steadygan.recipes.facts import DataFacts
 from steadygan.report import pictures, tensorboard
-from steadygan.report.jsonl import read_jsonl
 from steadygan.runtime import devices
 from steadygan.runtime.folder import RunFolder
 from steadygan.session import checking, evaluating, memory, planning, settings
@@ -36,8 +32,10 @@ from steadygan.session.diagnosing import diagnose as diagnose
 from steadygan.session.diagnosing import lines_of
 from steadygan.session.evaluating import Evaluation, Fakes
 from steadygan.session.running import Run, open_run
+from steadygan.session.trained import Trained as Trained
+from steadygan.session.trained import load as load
 from steadygan.session.watching import Several, Watcher
-from steadygan.session.wiring import CHUNK, draw_samples, prepare
+from steadygan.session.wiring import prepare
 
 Progress = Callable[[str, int, int], None]
 
@@ -213,77 +211,6 @@ def fresh_path(config: RunConfig) -> Path:
     first = RUNS / f"{config.recipe}-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     later = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
     return next(path for path in itertools.chain([first], later) if not path.exists())
-
-
-class Trained:
-    """A run's averaged generator, ready to be sampled, and its records."""
-
-    def __init__(
-        self, path: Path, config: RunConfig, images_seen: int, weights: dict[str, Tensor], device: str
-    ) -> None:
-        self.path, self.config, self.images_seen = path, config, images_seen
-        self.device = devices.choose_device(device)
-        if config.shape is None:
-            raise SteadyganError(f"{path / 'config.json'} has no shape", "restore it from a copy")
-        player = config.players["generator"].network
-        network = build_generator(player, config.shape, config.latent.size, config.classes)
-        prefix = "state/averages/generator/"
-        network.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
-        self.generator = network.eval().requires_grad_(False).to(self.device)
-
-    def sample(self, count: int = 64, *, seed: int = 0, label: int | None = None) -> Tensor:
-        """``count`` images (N, C, H, W) in [-1, 1]; image i of a seed is the same whatever the count."""
-        return torch.cat(list(self.samples(count, seed=seed, label=label)))
-
-    def samples(self, count: int, *, seed: int = 0, label: int | None = None) -> Iterator[Tensor]:
-        """The same in chunks, for counts that do not fit in memory."""
-        if count < 1:
-            raise SteadyganError(f"cannot make {count} samples", "ask for at least 1")
-        if label is not None and not self.config.players["generator"].network.conditional:
-            raise SteadyganError("this run's generator takes no labels", "leave the label out")
-        if label is not None and not 0 <= label < self.config.classes:
-            last = self.config.classes - 1
-            raise SteadyganError(f"label {label} is not a class of this run", f"choose from 0 to {last}")
-        starts = range(0, count, CHUNK)
-        return (self._chunk(first // CHUNK, seed, label)[: count - first] for first in starts)
-
-    def _chunk(self, chunk: int, seed: int, label: int | None) -> Tensor:
-        return draw_samples(self.generator, self.config, self.device, seed, chunk, label)
-
-    def records(self) -> list[dict[str, Any]]:
-        """The run's records, one dictionary a line."""
-        return read_jsonl(self.path / "records.jsonl")
-
-
-def load(run: str | Path, *, device: str = "cpu", best: bool = False) -> Trained:
-    """The newest good average of a run, or with ``best`` the one that health found best.
-
-    Raises:
-        SteadyganError: where the folder is no run or holds no usable checkpoint.
-    """
-    folder, config = open_run(Path(run))
-    reasons = []
-    for path, weights in _best(folder) if best else checkpoint.newest(folder.checkpoints, weights_only=True):
-        if isinstance(weights, checkpoint.BrokenCheckpoint):
-            reasons.append(f"{path.name}: {weights}")
-            continue
-        seen = int(checkpoint.facts(path)["images_seen"]) if best else checkpoint.place(path)[1]
-        try:
-            return Trained(folder.path, config, seen, weights, device)
-        except RuntimeError:
-            reasons.append(f"{path.name}: its weights are not those of {folder.config.name}")
-    why = f" ({reasons[0]})" if reasons else ""
-    if best:
-        raise SteadyganError(f"{folder.path} has no usable best average{why}", "train with health on, or take the last")
-    raise SteadyganError(f"{folder.path} has no usable checkpoint{why}", f"train first: `steadygan resume {run}`")
-
-
-def _best(folder: RunFolder) -> Iterator[tuple[Path, Any]]:
-    if folder.best.is_dir():
-        try:
-            yield folder.best, checkpoint.read(folder.best, weights_only=True)
-        except checkpoint.BrokenCheckpoint as broken:
-            yield folder.best, broken
 
 
 def evaluate(

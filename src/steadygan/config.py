@@ -73,6 +73,8 @@ class DataConfig(Settings):
     """Where canonical files (MNIST, CIFAR-10, ...) lie; None: ``$STEADYGAN_DATA``, then the cache folder."""
     download: bool = True
     """Whether canonical files that are missing may be downloaded."""
+    domains: tuple[str, ...] = ()
+    """Show the images in several domains, each image in one of them; its label is then the domain's number."""
 
 
 class LatentConfig(Settings):
@@ -104,6 +106,12 @@ class NetworkConfig(Settings):
     output: Literal["tanh", "leaky-tanh", "linear"] | None = None
     conditional: bool = False
     """Takes class labels."""
+    condition: Literal["projection", "concatenation"] = "projection"
+    """How a conditional discriminator takes them: as a direction in its features, or as maps beside the image."""
+    outputs: int = Field(0, ge=0, le=65_536)
+    """Values that a discriminator reads off its features besides the logit: classes, codes; 0: none."""
+    tied: bool = False
+    """The logit is the log of the summed exponentials of the outputs (Salimans et al. 2016) instead of its own."""
     extra: dict[str, Any] = {}
     """Handed on to a network from outside the package."""
 
@@ -198,6 +206,8 @@ class RunConfig(Settings):
     why: str = ""
     """Why this recipe and size were chosen, in words."""
     game: str = "adversarial"
+    options: dict[str, Any] = {}
+    """Settings that only this game has; the page on families lists them."""
     data: DataConfig = DataConfig()
     shape: tuple[int, int, int] | None = None
     """Channels, height, width of a sample; None: taken from the data when the run is planned."""

@@ -110,7 +110,7 @@ def test_resume_with_changed_data_refuses_and_with_moved_data_goes_on(
     [
         ("{", "config.json is damaged ("),
         ("[]", "config.json is damaged (it is no table of settings)"),
-        ('{"players": {}, "bogus": 1}', "config.json: unknown setting 'bogus': remove it"),
+        ('{"players": {}, "qqqq": 1}', "config.json: unknown setting 'qqqq': remove it"),
         ('{"format": 99}', "config.json was written by a later steadygan: upgrade steadygan"),
         ("{}", "config.json: players is missing: give it a value"),
     ],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from steadygan import api
@@ -104,15 +105,43 @@ def one_form(*, grid: bool, folder: bool, npz: bool) -> str:
     return asked[0] if asked else "grid"
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What samples are asked for: a class, and values of named parts of the latent."""
+
+    label: int | None = None
+    code: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The wish as a part of a file's name; empty where nothing is wished for."""
+        parts = [f"-label{self.label}"] if self.label is not None else []
+        return "".join([*parts, *(f"-{name}{value:g}" for name, value in self.code.items())])
+
+
+def parse_code(given: Sequence[str]) -> dict[str, float]:
+    """``NAME=VALUE`` pairs as a table. Raises SteadyganError for what is none."""
+    code = {}
+    for text in given:
+        name, separator, value = text.partition("=")
+        try:
+            code[name.strip()] = float(value)
+        except ValueError:
+            separator = ""
+        if not separator or not name.strip():
+            raise SteadyganError(f"--code {text!r} is not name=value", "write e.g. --code category=3")
+    return code
+
+
 def sample(
-    run: Path, count: int, seed: int, form: str, label: int | None, out: Path | None, device: str, *, best: bool = False
+    run: Path, count: int, seed: int, form: str, wish: Wish, out: Path | None, device: str, *, best: bool = False
 ) -> None:
     """Write samples as a grid, a folder or an array."""
     if out is not None and out.exists():
         raise SteadyganError(f"{out} exists; nothing is overwritten", "choose another --out")
     trained = api.load(run, device=device, best=best)
-    chunks = trained.samples(count, seed=seed, label=label)
-    path = out or writing.default_path(trained, form, count, seed, label)
+    chunks = trained.samples(count, seed=seed, label=wish.label, code=wish.code)
+    path = out or writing.default_path(trained, form, count, seed, wish.name)
     writing.WRITERS[form](path, chunks, count, trained)
     said = f"{plural(count, 'image')} of {run} (seed {seed}, {trained.images_seen:,} images seen): {path}"
     console.print(said, markup=False)

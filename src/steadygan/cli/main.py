@@ -90,6 +90,7 @@ def sample(
     folder: Annotated[bool, arg(help_behavior_hint="")] = False,
     npz: Annotated[bool, arg(help_behavior_hint="")] = False,
     label: Annotated[int | None, _shown("K")] = None,
+    code: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE", help_behavior_hint="")] = (),
     best: Annotated[bool, arg(help_behavior_hint="")] = False,
     out: Annotated[Path | None, _shown("PATH")] = None,
     device: Annotated[str, arg(metavar="NAME")] = "cpu",
@@ -104,15 +105,15 @@ def sample(
         folder: one PNG file each
         npz: one file with an array `images` (N, H, W, C), uint8
         label: the class, where the run is class-conditional
+        code: named parts of the latent, where the run has any, e.g. category=3 value1=0.5
         best: from the average that health found best, instead of the last one
         out: where to write, a name that is not taken yet; without it inside the run, under generated/
         device: cpu, cuda or auto
     """
     from steadygan.cli import commands
 
-    commands.sample(
-        run, count, seed, commands.one_form(grid=grid, folder=folder, npz=npz), label, out, device, best=best
-    )
+    form = commands.one_form(grid=grid, folder=folder, npz=npz)
+    commands.sample(run, count, seed, form, commands.Wish(label, commands.parse_code(code)), out, device, best=best)
 
 
 def evaluate(

@@ -29,9 +29,9 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Channels that a picture file can have."""
 
 
-def default_path(trained: api.Trained, form: str, count: int, seed: int, label: int | None) -> Path:
+def default_path(trained: api.Trained, form: str, count: int, seed: int, wish: str = "") -> Path:
     """A name inside the run that says all that decides the content, so that equal names have equal content."""
-    stem = f"{count}-seed{seed}{'' if label is None else f'-label{label}'}-at{trained.images_seen}"
+    stem = f"{count}-seed{seed}{wish}-at{trained.images_seen}"
     return trained.path / "generated" / f"{stem}{ENDINGS[form]}"
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from steadygan.errors import SteadyganError
 from steadygan.game.move import Move, Play, Term, Terms, move
 from steadygan.objectives.adversarial import AdversarialLoss, flip_labels
 from steadygan.objectives.auxiliary import (
@@ -35,9 +38,39 @@ class LazyPenalty:
     every: int = 1
 
 
+@dataclass
+class Seen:
+    """What a move has in hand when the family's extra terms are asked for.
+
+    ``fake`` is as the discriminator saw it, ``made`` as the generator made it of ``latent``; in the discriminator's
+    move neither leads back to the generator. ``real`` is as the discriminator saw it, or, in the generator's move,
+    would: that is drawn when it is first asked for.
+    """
+
+    play: Play
+    judge: Judge
+    show: Callable[[Tensor], Tensor]
+    latent: Tensor
+    label: Tensor | None
+    made: Tensor
+    fake: Tensor
+
+    @cached_property
+    def real(self) -> Tensor:
+        """Reals as the discriminator sees them."""
+        return self.show(self.play.batch.real)
+
+
+Extra = Callable[[Play, Seen], Terms]
+"""Terms that a family adds to what a player of the standard game wants."""
+
+
 @dataclass(frozen=True)
 class AdversarialGame:
     """Generator and discriminator as two moves: the discriminator learns to tell, then the generator to be believed.
+
+    ``extras`` are a family's further terms for a player, which find the passes of the networks already made; ``before``
+    is called at the beginning of a round.
 
     Both see the same augmented, noised and packed images. What a control of 0 weighs costs nothing, so penalties and
     terms that the recipe does not use stay at hand for health to turn on. ``label_flipping`` swaps a real and a fake
@@ -54,6 +87,8 @@ class AdversarialGame:
     packing: int = 1
     conditional: bool = False
     share_fakes: bool = True
+    extras: Mapping[str, tuple[Extra, ...]] = field(default_factory=dict)
+    before: Callable[[Play], None] | None = None
 
     def moves(self) -> tuple[Move, ...]:
         """The discriminator's move, then the generator's."""
@@ -67,28 +102,32 @@ class AdversarialGame:
 
     def tell(self, play: Play) -> Terms:
         """What the discriminator wants: the loss, its penalties, and LeCam's tie to its own past."""
+        if self.before is not None:
+            self.before(play)
         label = play.batch.label if self.conditional else None
-        made = self._fakes(play, label)
+        latent, made = self.fakes(play, label)
         if self.share_fakes:
-            play.shared[f"fakes.{play.part}"] = made
-        real, fake = self._shown(play, play.batch.real), self._shown(play, made.detach())
-        judge = _Memory(self._judge(play, label), real, fake)
-        terms = self._penalise(play, judge, real, fake)
+            play.shared[f"latents.{play.part}"], play.shared[f"fakes.{play.part}"] = latent, made
+        real, fake = self.shown(play, play.batch.real), self.shown(play, made.detach())
+        judge = self.judge(play, label, real, fake)
+        terms = self.penalise(play, judge, real, fake)
         real_logits, fake_logits = judge(real), judge(fake)
-        _note_logits(play, real_logits, fake_logits)
-        if play.measured:
-            play.note("generator/spread", _spread(made.detach()) / _spread(play.batch.real).clamp_min(1e-12))
-            play.note("real/mean", play.batch.real.float().mean())
-            play.note("real/deviation", play.batch.real.float().std())
+        note_logits(play, real_logits, fake_logits)
+        note_images(play, made)
         seen = (real_logits, fake_logits)
         if self.label_flipping:
             seen = flip_labels(real_logits, fake_logits, self.label_flipping)
         terms["discriminator/loss"] = Term(self.loss.discriminator(*seen))
         if (weight := play.controls["lecam"]) > 0:
             terms["auxiliary/lecam"] = Term(_lecam(play, real_logits, fake_logits), weight)
+        if extras := self.extras.get("discriminator", ()):
+            shown = Seen(play, judge, lambda images: self.shown(play, images), latent, label, made.detach(), fake)
+            shown.real = real
+            for extra in extras:
+                terms |= extra(play, shown)
         return terms | self._on_weights(play, "discriminator")
 
-    def _penalise(self, play: Play, judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Terms:
+    def penalise(self, play: Play, judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Terms:
         """The gradient-based penalties that weigh anything and are due this round."""
         terms: Terms = {}
         for penalty in self.penalties:
@@ -101,12 +140,15 @@ class AdversarialGame:
         """What the generator wants: that its fakes are taken for real."""
         label = play.batch.label if self.conditional else None
         made = play.shared.pop(f"fakes.{play.part}", None)
-        fake = self._shown(play, self._fakes(play, label) if made is None else made)
-        judge = self._judge(play, label)
+        latent = play.shared.pop(f"latents.{play.part}", None)
+        if made is None or latent is None:
+            latent, made = self.fakes(play, label)
+        fake = self.shown(play, made)
+        judge = self.judge(play, label, fake)
         fake_logits = judge(fake)
         if self.loss.paired:
             with torch.no_grad():
-                real_logits = judge(self._shown(play, play.batch.real))
+                real_logits = self.judge(play, label)(self.shown(play, play.batch.real))
         else:
             real_logits = torch.zeros_like(fake_logits)
         values = self.loss.generator(real_logits, fake_logits)
@@ -116,29 +158,32 @@ class AdversarialGame:
         terms = {"generator/loss": Term(values)}
         if (weight := play.controls["feature_matching"]) > 0:
             terms["auxiliary/feature_matching"] = Term(self._match(play, fake), weight)
+        if extras := self.extras.get("generator", ()):
+            seen = Seen(play, judge, lambda images: self.shown(play, images), latent, label, made, fake)
+            for extra in extras:
+                terms |= extra(play, seen)
         return terms | self._on_weights(play, "generator")
 
-    def _fakes(self, play: Play, label: Tensor | None) -> Tensor:
+    def fakes(self, play: Play, label: Tensor | None) -> tuple[Tensor, Tensor]:
+        """New latents, one for every real of the batch, and what the generator makes of them."""
         latent = self.latent(len(play.batch.real), play.device).to(play.batch.real.dtype)
-        return _images(play.players["generator"](latent, label), play.batch.real)
+        return latent, _images(play.players["generator"](latent, label), play.batch.real)
 
-    def _shown(self, play: Play, images: Tensor) -> Tensor:
+    def shown(self, play: Play, images: Tensor) -> Tensor:
         """Images as the discriminator gets to see them."""
         if self.augment is not None:
             images = self.augment(images, play.controls["augmentation"])
         images = instance_noise(images, play.controls["instance_noise"])
         return pack(images, self.packing) if self.packing > 1 else images
 
-    def _judge(self, play: Play, label: Tensor | None) -> Callable[[Tensor], Tensor]:
-        network = play.players["discriminator"]
-        return lambda images: (
-            network(images, label).float() if images.dtype != torch.float64 else network(images, label)
-        )
+    def judge(self, play: Play, label: Tensor | None, *images: Tensor) -> Judge:
+        """The discriminator as a function of images that sees none of ``images`` twice."""
+        return Judge(play.players["discriminator"], label, *images, deep=bool(self.extras))
 
     def _match(self, play: Play, fake: Tensor) -> Tensor:
         network: nn.Module = play.players["discriminator"]
         with torch.no_grad():
-            wanted = network.features(self._shown(play, play.batch.real))  # type: ignore[operator]
+            wanted = network.features(self.shown(play, play.batch.real))  # type: ignore[operator]
         return feature_matching(wanted, network.features(fake))  # type: ignore[operator]
 
     def _on_weights(self, play: Play, name: str) -> Terms:
@@ -155,26 +200,55 @@ class AdversarialGame:
         return terms
 
 
-class _Memory:
-    """A judge that does not judge the same images twice.
+class Judge:
+    """A discriminator as a function of images, which does not look at the same images twice.
 
     R1 and R2 need the logits of the very images whose logits the loss needs: played before the loss, they leave them
-    here, which saves two of the discriminator's passes a round. Under autocast nothing is kept, because penalties are
-    taken in float32 and the loss is not.
+    here, which saves two of the discriminator's passes a round; extra terms find the features of both. What is found
+    under autocast is kept apart, because penalties are taken in float32 and the loss is not. With ``deep`` the features
+    are kept too, which only networks that have ``features`` and ``head`` can give.
     """
 
-    def __init__(self, judge: Callable[[Tensor], Tensor], *images: Tensor) -> None:
-        self.judge, self.images = judge, images
-        self.known: dict[int, Tensor] = {}
+    def __init__(self, network: nn.Module, label: Tensor | None, *images: Tensor, deep: bool = True) -> None:
+        self.network, self.label, self.images, self.deep = network, label, images, deep
+        self.known: dict[tuple[int, bool], tuple[Tensor, Tensor | None]] = {}
 
     def __call__(self, images: Tensor) -> Tensor:
+        """Logits (N,), in float32 at least."""
+        return self._seen(images)[0]
+
+    def features(self, images: Tensor) -> Tensor:
+        """The discriminator's last hidden features (N, F)."""
+        found = self._seen(images)[1]
+        if found is None:
+            raise SteadyganError("the discriminator's features were not kept", "look at the images with deep=True")
+        return found
+
+    def outputs(self, images: Tensor) -> Tensor:
+        """What the discriminator reads off its features beside the logit, (N, O)."""
+        read: Tensor = self.network.read(self.features(images))  # type: ignore[operator]
+        return _at_least_float(read)
+
+    def _seen(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         place = next((index for index, known in enumerate(self.images) if _same(images, known)), None)
-        if place is None or torch.is_autocast_enabled(images.device.type):
-            return self.judge(images)
+        if place is None:
+            return self._look(images)
         # as the images of self.images stay alive, nothing else can lie where they lie
-        if place not in self.known:
-            self.known[place] = self.judge(images)
-        return self.known[place]
+        key = (place, torch.is_autocast_enabled(images.device.type))
+        if key not in self.known:
+            self.known[key] = self._look(images)
+        return self.known[key]
+
+    def _look(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        network: Any = self.network
+        if not self.deep:
+            return _at_least_float(network(images, self.label)), None
+        features = network.features(images, self.label)
+        return _at_least_float(network.head(features, self.label)), features
+
+
+def _at_least_float(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def _same(images: Tensor, known: Tensor) -> bool:
@@ -191,7 +265,7 @@ def _images(made: Tensor, like: Tensor) -> Tensor:
     return made.to(like.dtype) if made.dtype != like.dtype else made
 
 
-def _note_logits(play: Play, real_logits: Tensor, fake_logits: Tensor) -> None:
+def note_logits(play: Play, real_logits: Tensor, fake_logits: Tensor) -> None:
     """Signals from the logits; only their differences mean something for every loss."""
     with torch.no_grad():
         play.note("discriminator/real_logits", real_logits.mean())
@@ -201,6 +275,15 @@ def _note_logits(play: Play, real_logits: Tensor, fake_logits: Tensor) -> None:
             wins = (real_logits[:, None] > fake_logits[None, :]).to(real_logits.dtype).mean()
             play.note("discriminator/win_rate", wins)
             play.note("discriminator/separation", separation(real_logits, fake_logits))
+
+
+def note_images(play: Play, made: Tensor) -> None:
+    """Signals from the images of a measured round: how spread the fakes are, and how bright and spread the reals."""
+    if play.measured:
+        real = play.batch.real
+        play.note("generator/spread", _spread(made.detach()) / _spread(real).clamp_min(1e-12))
+        play.note("real/mean", real.float().mean())
+        play.note("real/deviation", real.float().std())
 
 
 def separation(real_logits: Tensor, fake_logits: Tensor) -> Tensor:

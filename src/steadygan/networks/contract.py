@@ -128,19 +128,34 @@ class Discriminator(nn.Module):
         options: which extras to build.
         classes: number of classes of a conditional discriminator, 0 for none.
         discrimination: add minibatch discrimination before the last layer.
+        outputs: values that are read off the features besides the logit.
+        tied: the logit is log sum exp of the outputs.
     """
 
     def __init__(
-        self, body: Body, features: int, shape: Shape, options: Options, *, classes: int, discrimination: bool
+        self,
+        body: Body,
+        features: int,
+        shape: Shape,
+        options: Options,
+        *,
+        classes: int,
+        discrimination: bool,
+        outputs: int = 0,
+        tied: bool = False,
     ) -> None:
         super().__init__()
         self.shape, self.labelled = shape, classes > 0
         self.body = body
         self.discrimination = MinibatchDiscrimination(features) if discrimination else None
-        self.score = PlainLinear(features + (self.discrimination.kernels if self.discrimination else 0), 1)
+        inputs = features + (self.discrimination.kernels if self.discrimination else 0)
+        self.score = None if tied else PlainLinear(inputs, 1)
         self.projection = nn.Embedding(classes, features) if classes else None
         if self.projection is not None:
             nn.init.normal_(self.projection.weight, 0.0, features**-0.5)
+        if tied and not outputs:
+            raise SteadyganError("a tied logit needs outputs to be tied to", "set outputs, or tied=false")
+        self.reader = PlainLinear(features, outputs) if outputs else None
         self.reference = ReferenceBatch(shape) if options.virtual else None
 
     def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
@@ -167,6 +182,8 @@ class Discriminator(nn.Module):
             SteadyganError: a missing label.
         """
         label = _checked_label(label, len(features), self.labelled, "discriminator")
+        if self.score is None:
+            return self.read(features).logsumexp(1)
         values = features
         if self.discrimination is not None:
             values = torch.cat([features, self.discrimination(features)], 1)
@@ -174,6 +191,17 @@ class Discriminator(nn.Module):
         if self.projection is not None:
             logits = logits + (self.projection(label) * features).sum(1)
         return logits
+
+    def read(self, features: Tensor) -> Tensor:
+        """The outputs (N, O) of features (N, F): class logits, estimates of codes; unbounded.
+
+        Raises:
+            SteadyganError: a discriminator without outputs.
+        """
+        if self.reader is None:
+            raise SteadyganError("this discriminator has no outputs", "set outputs of its network")
+        read: Tensor = self.reader(features)
+        return read
 
     def forward(self, images: Tensor, label: Tensor | None = None) -> Tensor:
         """Logits (N,) of images (N, C, H, W) and labels (N,); unbounded."""
@@ -239,7 +267,14 @@ def finished_discriminator(
     """The discriminator around a body, initialised."""
     needed = needed_classes(config, classes)
     discriminator = Discriminator(
-        body, features, shape, options, classes=needed, discrimination=config.minibatch_discrimination
+        body,
+        features,
+        shape,
+        options,
+        classes=needed,
+        discrimination=config.minibatch_discrimination,
+        outputs=config.outputs,
+        tied=config.tied,
     )
     options.finish(discriminator)
     return discriminator

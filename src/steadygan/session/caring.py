@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from steadygan.config import RunConfig
 from steadygan.data.dataset import DataSet
 from steadygan.game.state import GameState
-from steadygan.games.latents import LATENTS
+from steadygan.games.family import Family
+from steadygan.games.latents import Latent
 from steadygan.health.checkup import Patient
 from steadygan.health.monitor import Monitor
 from steadygan.health.signal_baseline import Baseline
@@ -29,8 +30,9 @@ CHUNK = 64
 class Examination:
     """A check-up of a run on call: the same latents and the same rows every time, so that only the game changes."""
 
-    def __init__(self, config: RunConfig, data: DataSet, state: GameState) -> None:
+    def __init__(self, config: RunConfig, data: DataSet, state: GameState, family: Family, latent: Latent) -> None:
         self.config, self.data, self.state = config, data, state
+        self.family, self.latent = family, latent
         self._known: tuple[Patient, Baseline] | None = None
 
     def __call__(self, memory: Mapping[str, Tensor]) -> tuple[dict[str, float], dict[str, Tensor]]:
@@ -47,11 +49,10 @@ class Examination:
         held = seeding.numpy_generator("check-up held out").permutation(self.data.held_out)
         # never the same rows twice: neighbours and duplicates are sought between the two
         count = min(self.config.health.count, len(rows) // 2)
-        judged = "discriminator" in self.state.players
         return Patient(
             players=self.state.players,
             make=self._make,
-            judge=self._judge if judged else None,
+            judge=self._judge if self.family.judge is not None else None,
             real=self._images(self._in_turns(rows[:count], count)),
             held_out=self._images(self._in_turns(held, self.config.health.count)),
             reference=self._images(rows[count : count + self._room()]),
@@ -87,8 +88,7 @@ class Examination:
         network = self.state.averages["generator"].network if which == "average" else self.state.players["generator"]
         like = next(network.parameters())
         source = seeding.generator("check-up", self.config.seed)
-        latent = LATENTS[self.config.latent.distribution](count, self.config.latent.size, source, None)
-        latent = latent.to(like.device, like.dtype)
+        latent = self.latent(count, source).to(like.device, like.dtype)
         labels = self._turns(count) if self._conditional("generator") else None
         training = network.training
         network.eval()
@@ -102,20 +102,24 @@ class Examination:
         return images.clamp(-1, 1) if which == "average" else images
 
     def _judge(self, images: Tensor) -> Tensor:
-        """Logits as the discriminator gives them outside training; its modules' states stay as they are."""
-        network: nn.Module = self.state.players["discriminator"]
+        """Logits as they are given outside training; the players' states stay as they are."""
+        assert self.family.judge is not None
+        players = self.state.players
         packing = self.config.packing
         usable = len(images) // packing * packing
         labels = self._turns(usable) if self._conditional("discriminator") else None
         shown = pack(images[:usable], packing) if packing > 1 else images
-        training = network.training
-        network.eval()
-        logits: Tensor = network(shown.to(next(network.parameters()).dtype), labels)
-        network.train(training)
+        training = {name: player.training for name, player in players.items()}
+        for player in players.values():
+            player.eval()
+        logits = self.family.judge(players, shown.to(next(players["discriminator"].parameters()).dtype), labels)
+        for name, player in players.items():
+            player.train(training[name])
         return logits.float()
 
 
-def care(config: RunConfig, data: DataSet, state: GameState) -> None:
+def care(config: RunConfig, data: DataSet, state: GameState, family: Family, latent: Latent) -> None:
     """Give the game a monitor, where health is on."""
     if config.health.mode != "off":
-        state.companions["health"] = Monitor(config.health, config.images, Examination(config, data, state))
+        examination = Examination(config, data, state, family, latent)
+        state.companions["health"] = Monitor(config.health, config.images, examination)

@@ -17,7 +17,7 @@ from steadygan.objectives.penalties import PENALTIES
 from steadygan.objectives.weights import WEIGHT_PENALTIES
 from steadygan.report import tensorboard
 from steadygan.runtime import devices
-from steadygan.session.wiring import lookup
+from steadygan.session.families import check_players, family, lookup, options
 
 LARGEST_RATE = 10.0
 """No learning rate above this has ever trained anything."""
@@ -33,6 +33,9 @@ def check(config: RunConfig) -> None:
         tensorboard.require()
     if not isinstance(lookup("loss", config.loss, ADVERSARIAL_LOSSES), AdversarialLoss):
         raise SteadyganError(f"{config.loss!r} is not an AdversarialLoss", "see the page on objectives")
+    found = family(config)
+    options(found, config)
+    check_players(config, found)
     _known("penalty", config.penalties, PENALTIES)
     choose(config.evaluate_metrics)
     if (features := config.evaluate_features.partition(":")[0]) not in FEATURES:

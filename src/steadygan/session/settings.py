@@ -127,7 +127,7 @@ def put(tree: dict[str, Any], key: str, value: Any) -> None:
 
 def _open(parts: list[str]) -> bool:
     """Whether this part of the config is a table with names of the user's own."""
-    return parts[-1:] in (["penalties"], ["weight_penalties"], ["extra"]) or (
+    return parts[-1:] in (["penalties"], ["weight_penalties"], ["extra"], ["options"]) or (
         len(parts) > 1 and parts[-2] == "penalties"
     )
 
@@ -165,6 +165,14 @@ def _value(text: str) -> Any:
         except ValueError:
             continue
     return text
+
+
+def settings_of(model: type[Settings], values: Mapping[str, Any], group: str) -> Settings:
+    """The settings of a group with a model of its own, or one line naming the first thing that is wrong with them."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise _first(error, group) from None
 
 
 def check(tree: Any, where: str = "") -> RunConfig:

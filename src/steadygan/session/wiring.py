@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from steadygan.config import RunConfig, constant
 from steadygan.data.augmentation import augment, random_flip, resolve
 from steadygan.data.dataset import DataSet
 from steadygan.data.order import Order
-from steadygan.errors import SteadyganError, unknown
+from steadygan.errors import SteadyganError
 from steadygan.game.average import Average
 from steadygan.game.controls import Controls
 from steadygan.game.move import Batch, Draw, Move
@@ -22,36 +21,32 @@ from steadygan.game.optimizers import build_optimizer
 from steadygan.game.round import Record
 from steadygan.game.state import GameState, Setting
 from steadygan.games.adversarial import AdversarialGame, LazyPenalty
-from steadygan.games.latents import LATENTS
+from steadygan.games.family import Family, Kit
+from steadygan.games.latents import Latent
 from steadygan.health.adaptive import AdaptiveAugmentation, signs
 from steadygan.health.illnesses import sicken_draw, sicken_moves
-from steadygan.networks import build_discriminator, build_generator
 from steadygan.objectives.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss, smooth
 from steadygan.objectives.auxiliary import pack
 from steadygan.objectives.penalties import PENALTIES
 from steadygan.objectives.weights import WEIGHT_PENALTIES
 from steadygan.runtime import devices, seeding
 from steadygan.session.caring import care
-
-CHUNK = 64
-"""Samples come in chunks of this many, each of a seed of its own: sample i does not depend on how many are asked."""
+from steadygan.session.families import CHUNK, build_players, check_players, draw_samples, family, lookup, options
 
 RESERVE_PENALTIES = ("r1", "r2")
 RESERVE_POLICY = ("translate", "cutout")
 """What stands ready at weight and strength 0 where a recipe has none of its own, for health to turn on."""
 
 
-def lookup(kind: str, name: str, table: dict[str, Any]) -> Any:
-    """The table's entry, or what ``module:function`` points to outside the package."""
-    if name in table:
-        return table[name]
-    module, _, function = name.partition(":")
-    if not function:
-        raise unknown(kind, name, table)
-    try:
-        return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise SteadyganError(f"cannot load {kind} {name!r} ({error})", "check the module path") from None
+RANGES = {
+    "augmentation": (0.0, 1.0),
+    "instance_noise": (0.0, 10.0),
+    "top_k": (0.01, 1.0),
+    "weight_clip": (0.0, float("inf")),
+    "feature_matching": (0.0, float("inf")),
+    "lecam": (0.0, float("inf")),
+}
+"""Range of each further control of the standard game."""
 
 
 @dataclass
@@ -64,32 +59,15 @@ class Wired:
     draw: Draw
     device: torch.device
 
-    def sample(self, count: int, seed: int, *, of: str = "generator", label: int | None = None) -> Tensor:
+    def sample(self, count: int, seed: int) -> Tensor:
         """``count`` images (N, C, H, W) in [-1, 1] on the CPU from the averaged generator."""
-        return torch.cat(list(self.samples(count, seed, of=of, label=label)))
+        return torch.cat(list(self.samples(count, seed)))
 
-    def samples(self, count: int, seed: int, *, of: str = "generator", label: int | None = None) -> Iterator[Tensor]:
+    def samples(self, count: int, seed: int) -> Iterator[Tensor]:
         """The same in chunks, for counts that do not fit in memory."""
-        network = self.state.averages[of].network
+        network = self.state.averages["generator"].network
         for start in range(0, count, CHUNK):
-            made = draw_samples(network, self.config, self.device, seed, start // CHUNK, label)
-            yield made[: count - start]
-
-
-@torch.no_grad()
-def draw_samples(
-    network: nn.Module, config: RunConfig, device: torch.device, seed: int, chunk: int, label: int | None = None
-) -> Tensor:
-    """Chunk number ``chunk`` of the samples of ``seed``; classes take turns where the generator takes labels."""
-    source = seeding.generator("sample", seed, chunk)
-    like = next(network.parameters())
-    latent = LATENTS[config.latent.distribution](CHUNK, config.latent.size, source, None)
-    labels = None
-    if config.players["generator"].network.conditional:
-        turns = torch.arange(CHUNK) + chunk * CHUNK
-        labels = (turns % config.classes if label is None else torch.full((CHUNK,), label)).to(device)
-    made: Tensor = network(latent.to(device, like.dtype), labels)
-    return made.float().clamp(-1, 1).cpu()
+            yield draw_samples(network, self.config, self.device, seed, start // CHUNK)[: count - start]
 
 
 def prepare(config: RunConfig, data: DataSet) -> RunConfig:
@@ -106,21 +84,22 @@ def prepare(config: RunConfig, data: DataSet) -> RunConfig:
     judge = config.players.get("discriminator")
     if config.packing > 1 and judge is not None and judge.network.conditional:
         raise SteadyganError("a conditional discriminator cannot judge packs", "set packing=1 or conditional=false")
-    return config.model_copy(update={"shape": data.shape, "classes": data.classes})
+    found = family(config)
+    own = options(found, config)
+    found.check(config, own, data)
+    settled = {"shape": data.shape, "classes": data.classes, "options": own.model_dump(mode="json")}
+    return config.model_copy(update=settled)
 
 
 def wire(config: RunConfig, data: DataSet, *, device: torch.device | None = None) -> Wired:
     """Build everything that ``config`` names over ``data``."""
     place = device or devices.choose_device(config.device)
     precision = devices.choose_precision(config.precision, place)
-    shape, own = _shape(config), torch.float64 if precision == torch.float64 else torch.float32
+    own = torch.float64 if precision == torch.float64 else torch.float32
+    found = family(config)
+    check_players(config, found)
     seeding.reseed("networks", config.seed)
-    roles = config.players
-    packed = (shape[0] * config.packing, *shape[1:])
-    players: dict[str, nn.Module] = {
-        "generator": build_generator(roles["generator"].network, shape, config.latent.size, config.classes),
-        "discriminator": build_discriminator(roles["discriminator"].network, packed, config.classes),
-    }
+    roles, players = config.players, build_players(config)
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     for player in players.values():
         player.to(place, own)
@@ -131,28 +110,19 @@ def wire(config: RunConfig, data: DataSet, *, device: torch.device | None = None
         optimizers={
             name: build_optimizer(player.parameters(), roles[name].optimizer) for name, player in players.items()
         },
-        controls=_controls(config),
+        controls=_controls(config, found),
         setting=_setting(config, precision),
-        averages={"generator": Average(players["generator"])},
+        averages={name: Average(players[name]) for name in found.averages},
     )
     draw = sicken_draw(config.sicken, _drawer(config, data, place, own), config)
     if config.augmentation.adaptive:
-        sign = signs if loss.signs else _memorising(state, draw, _held_out(config, data, place, own), config)
+        sign = signs if loss.signs else _memorising(state, draw, _held_out(config, data, place, own), config, found)
         plan = config.augmentation
         state.companions["augmentation"] = AdaptiveAugmentation(sign, plan.target, plan.speed, config.batch)
-    care(config, data, state)
-    return Wired(config, state, sicken_moves(config.sicken, GAMES[config.game](config, loss), config), draw, place)
-
-
-def _shape(config: RunConfig) -> tuple[int, int, int]:
-    if config.shape is None:
-        raise SteadyganError("the config has no shape", "plan the run with its data first")
-    if config.game not in GAMES:
-        raise unknown("game", config.game, GAMES)
-    for name in ("generator", "discriminator"):
-        if name not in config.players:
-            raise SteadyganError(f"the game {config.game!r} needs a player {name!r}", "add it to players")
-    return config.shape
+    latent = found.latent(config, options(found, config))
+    care(config, data, state, found, latent)
+    moves = found.moves(_kit(config, found, loss, latent, data))
+    return Wired(config, state, sicken_moves(config.sicken, moves, config), draw, place)
 
 
 def _loss(config: RunConfig) -> AdversarialLoss:
@@ -162,15 +132,15 @@ def _loss(config: RunConfig) -> AdversarialLoss:
     return loss
 
 
-def _adversarial(config: RunConfig, loss: AdversarialLoss) -> tuple[Move, ...]:
-    """The moves of the standard two-player game."""
+def _kit(config: RunConfig, found: Family, loss: AdversarialLoss, latent: Latent, data: DataSet) -> Kit:
+    """What the family's moves are made of, the standard two-player game included."""
     roles, policy = config.players, resolve(config.augmentation.policy or RESERVE_POLICY)
-    latents = lookup("latent distribution", config.latent.distribution, LATENTS)
     penalties = [LazyPenalty(name, lookup("penalty", name, PENALTIES), p.every) for name, p in config.penalties.items()]
-    penalties += [LazyPenalty(name, PENALTIES[name]) for name in RESERVE_PENALTIES if name not in config.penalties]
-    return AdversarialGame(
+    if "penalties" in found.knobs:
+        penalties += [LazyPenalty(name, PENALTIES[name]) for name in RESERVE_PENALTIES if name not in config.penalties]
+    game = AdversarialGame(
         loss=loss,
-        latent=lambda count, device: latents(count, config.latent.size, None, device),
+        latent=lambda count, device: latent(count, None, device),
         penalties=tuple(penalties),
         weight_penalties={
             name: {kind: lookup("weight penalty", kind, WEIGHT_PENALTIES) for kind in player.weight_penalties}
@@ -182,10 +152,8 @@ def _adversarial(config: RunConfig, loss: AdversarialLoss) -> tuple[Move, ...]:
         packing=config.packing,
         conditional=any(player.network.conditional for player in roles.values()),
         share_fakes=config.share_fakes,
-    ).moves()
-
-
-GAMES: dict[str, Callable[[RunConfig, AdversarialLoss], tuple[Move, ...]]] = {"adversarial": _adversarial}
+    )
+    return Kit(config, options(found, config), loss, latent, data, game)
 
 
 def _setting(config: RunConfig, precision: torch.dtype) -> Setting:
@@ -201,8 +169,8 @@ def _setting(config: RunConfig, precision: torch.dtype) -> Setting:
     )
 
 
-def _controls(config: RunConfig) -> Controls:
-    """Every knob that may change during the run, with its range."""
+def _controls(config: RunConfig, found: Family) -> Controls:
+    """Every knob that may change during the run, with its range; of the standard game's those that the family heeds."""
     controls = Controls(config.images)
     for name, player in config.players.items():
         controls.declare(f"learning_rate.{name}", player.optimizer.learning_rate, 0.0, 10.0)
@@ -211,19 +179,24 @@ def _controls(config: RunConfig) -> Controls:
         controls.declare(f"historical_averaging.{name}", player.historical_averaging)
         for kind, weight in player.weight_penalties.items():
             controls.declare(f"penalty.{kind}.{name}", weight)
-    for name, penalty in config.penalties.items():
-        controls.declare(f"penalty.{name}", penalty.weight)
-    for name in RESERVE_PENALTIES:
-        if name not in config.penalties:
-            controls.declare(f"penalty.{name}", 0.0)
-    controls.declare("augmentation", config.augmentation.strength, 0.0, 1.0)
-    controls.declare("instance_noise", config.instance_noise, 0.0, 10.0)
-    controls.declare("top_k", config.top_k, 0.01, 1.0)
-    controls.declare("weight_clip", config.weight_clip)
+    if "penalties" in found.knobs:
+        for name, penalty in config.penalties.items():
+            controls.declare(f"penalty.{name}", penalty.weight)
+        for name in RESERVE_PENALTIES:
+            if name not in config.penalties:
+                controls.declare(f"penalty.{name}", 0.0)
     controls.declare("skip_broken", 0.0, 0.0, 1.0)
-    controls.declare("feature_matching", config.feature_matching)
-    controls.declare("lecam", config.lecam)
     controls.declare("average.half_life", config.average.half_life)
+    for name, (low, high) in RANGES.items():
+        if name in found.knobs:
+            plan = config.augmentation.strength if name == "augmentation" else getattr(config, name)
+            controls.declare(name, plan, low, high)
+        elif name != "augmentation" and getattr(config, name) != type(config).model_fields[name].default:
+            raise SteadyganError(f"the game {config.game!r} has no use for {name}", "leave it out")
+    if "penalties" not in found.knobs and config.penalties:
+        raise SteadyganError(f"the game {config.game!r} has no use for penalties", "leave them out")
+    for name, (plan, low, high) in found.controls(config, options(found, config)).items():
+        controls.declare(name, plan, low, high)
     return controls
 
 
@@ -263,22 +236,26 @@ def _held_out(config: RunConfig, data: DataSet, device: torch.device, dtype: tor
     return to_batch(data, rows, device, dtype, torch.contiguous_format)
 
 
-def _memorising(state: GameState, draw: Draw, held_out: Batch, config: RunConfig) -> Callable[[Record], float]:
+def _memorising(
+    state: GameState, draw: Draw, held_out: Batch, config: RunConfig, found: Family
+) -> Callable[[Record], float]:
     """r_v = (E D(train) - E D(held out)) / (E D(train) - E D(fake)), ADA's sign for losses without a zero."""
-    judge = state.players["discriminator"]
+    judge = found.judge
+    assert judge is not None  # as check_players has seen to
 
     def logit(batch: Batch) -> Tensor:
         label = batch.label if config.players["discriminator"].network.conditional else None
         usable = len(batch.real) // config.packing * config.packing
-        result: Tensor = judge(pack(batch.real[:usable], config.packing), label)
-        return result.mean()
+        return judge(state.players, pack(batch.real[:usable], config.packing), label).mean()
 
     def sign(record: Record) -> float:
         train = draw(record.images_seen - config.batch, config.batch, record.attempt)
         with torch.no_grad():
-            judge.eval()
+            for player in state.players.values():
+                player.eval()
             real, held = logit(train), logit(held_out)
-            judge.train()
+            for player in state.players.values():
+                player.train()
         gap = float(real) - float(record.signals["discriminator/fake_logits"])
         return min(1.0, max(0.0, float(real - held) / gap)) if gap > 1e-6 else 0.0
 
