@@ -66,6 +66,12 @@ HEALTHY: dict[str, Curve] = {
     "health/duplicates": flat(0.01),
     "health/constant_images": flat(0.0),
     "health/broken": flat(0.0),
+    "health/images": flat(2000.0),
+    "round": lambda progress: 1500 * progress,
+    "penalty/r1": falls(0.1, 0.05),
+    "control/penalty.r1": flat(0.5),
+    "control/weight_clip": flat(0.0),
+    "control/top_k": flat(1.0),
 }
 SHAPES: dict[str, dict[str, Curve]] = {
     "quick": {},
@@ -162,8 +168,28 @@ ILL: dict[str, Sequence[tuple[dict[str, Curve], float]]] = {
     "bad-data": [
         ({"health/duplicates": flat(0.8)}, 0.1),
         ({"health/constant_images": flat(0.5)}, 0.1),
+        ({"health/images": flat(30.0)}, 0.05),
         ({"real/mean": steps(-0.3, -0.3, -0.3, 5.0)}, 0.9),
         ({"real/deviation": lambda progress: 9.0 if 0.5 < progress < 0.55 else 0.6}, 0.6),
+    ],
+    "shock": [({"generator/update": lambda progress: 0.008 if progress < 0.5 else 0.0004}, 0.52)],
+    "unbounded": [({"discriminator/real_logits": lambda progress: 10 ** (2 + 10 * progress)}, 0.5)],
+    "smothered": [
+        ({"penalty/r1": flat(40.0)}, 0.1),
+        (
+            {
+                "control/weight_clip": flat(0.01),
+                "discriminator/real_logits": flat(1e-9),
+                "discriminator/fake_logits": flat(0.0),
+            },
+            0.1,
+        ),
+    ],
+    "long-steps": [({"discriminator/update": flat(0.08)}, 0.2), ({"generator/update": flat(0.2)}, 0.5)],
+    "short-steps": [({"generator/update": flat(0.0003)}, 0.3), ({"discriminator/update": flat(0.0003)}, 0.05)],
+    "few-images": [
+        ({"round": lambda progress: 50_000 * progress}, 0.1),
+        ({"control/top_k": flat(0.03)}, 0.1),
     ],
     "strong-discriminator": [
         (

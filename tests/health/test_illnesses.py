@@ -24,6 +24,7 @@ from steadygan.game.loop import loop
 from steadygan.game.move import Batch
 from steadygan.game.round import Record, play_round
 from steadygan.game.schedules import value_at
+from steadygan.health.diagnoses import DIAGNOSES
 from steadygan.health.illness_moves import burst_rounds
 from steadygan.health.illnesses import ILLNESSES, parse, sicken_config, sicken_data, sicken_draw, sicken_moves
 from steadygan.recipes.facts import DataFacts
@@ -31,11 +32,6 @@ from steadygan.runtime.folder import RunFolder
 from steadygan.session import planning, settings
 from steadygan.session.running import Run
 from steadygan.session.wiring import Wired, wire
-
-DIAGNOSES = {
-    "blow-up", "strong-discriminator", "weak-discriminator", "overfitting", "collapse", "mode-dropping", "oscillation",
-    "drift", "stall", "saturation", "artefacts", "copying", "bad-data", "finished",
-}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -68,7 +64,7 @@ def test_a_severity_that_is_none_says_which_are(severity: str) -> None:
 @pytest.mark.parametrize("name", ILLNESSES)
 def test_the_table_is_whole(name: str) -> None:
     illness = ILLNESSES[name]
-    assert set(illness.expected) <= DIAGNOSES and illness.expected
+    assert set(illness.expected) <= DIAGNOSES.keys() and illness.expected
     assert any((illness.config, illness.data, illness.draw, illness.moves))
     assert illness.meaning and "\n" not in illness.meaning
     first, second, third = illness.parameters

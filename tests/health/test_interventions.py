@@ -12,7 +12,7 @@ from steadygan.game.controls import Controls
 from steadygan.health.history import History
 from steadygan.health.interventions import INTERVENTIONS, OWNER, Bench, Turns
 
-TOTAL = 10_000
+TOTAL = 100_000
 KNOBS = {
     "learning_rate.generator": (0.001, 10.0),
     "learning_rate.discriminator": (0.002, 10.0),
@@ -30,6 +30,7 @@ KNOBS = {
     "lecam": (0.0, math.inf),
     "average.half_life": (500.0, math.inf),
     "skip_broken": (0.0, 1.0),
+    "top_k": (1.0, 1.0),
 }
 WITH_PENALTY = {"penalty.r1": 1.0, "penalty.r2": 1.0}
 GAMES = {
@@ -37,8 +38,18 @@ GAMES = {
     "penalised": WITH_PENALTY,
     "clipped weights": {"weight_clip": 0.01},
     "augmented": {"augmentation": 0.5},
+    "few fakes": {"top_k": 0.1},
     "all": WITH_PENALTY | {"weight_clip": 0.01, "augmentation": 0.2, "instance_noise": 0.1, "feature_matching": 0.5},
 }
+SIGNALS = {
+    "generator/gradient_norm": 0.5,
+    "discriminator/gradient_norm": 2.0,
+    "generator/update": 0.008,
+    "discriminator/update": 0.2,
+    "penalty/r1": 30.0,
+    "control/penalty.r1": 1.0,
+}
+"""What every record of a patient shows: a discriminator with long steps and a penalty that weighs much."""
 
 
 class Patient:
@@ -52,7 +63,7 @@ class Patient:
         self.standing: Turns = {}
         self.history = History(TOTAL)
         for place in range(1, 31):
-            self.history.add(place * 100, {"generator/gradient_norm": 0.5, "discriminator/gradient_norm": 2.0})
+            self.history.add(place * 100, SIGNALS | {"round": float(place)})
         self.paces = {"generator": 0.008, "discriminator": 0.2} if paces is None else paces
 
     def wants(self, name: str) -> Turns:
@@ -122,6 +133,12 @@ def test_it_gives_nothing_where_nothing_is_there(name: str) -> None:
         ("clip-gradients", {"clip.generator": 0.3}, {"clip.discriminator": 4.0}),
         ("back-guard", {}, {"skip_broken": 1.0}),
         ("longer-average", {}, {"average.half_life": 2000.0}),
+        ("shorter-steps", {}, {"learning_rate.discriminator": 0.0001}),
+        ("back-shorter-steps", {}, {"learning_rate.discriminator": 0.0001}),
+        ("back-lighter", WITH_PENALTY, {"penalty.r1": 1 / 30, "penalty.r2": 1 / 30}),
+        ("back-lighter", {"weight_clip": 0.01}, {"weight_clip": 0.64}),
+        ("back-all-fakes", {"top_k": 0.1}, {"top_k": 1.0}),
+        ("back-all-fakes", {}, {}),
     ],
 )
 def test_values_by_hand(name: str, given_values: dict[str, float], values: dict[str, float]) -> None:
@@ -132,16 +149,20 @@ def test_values_by_hand(name: str, given_values: dict[str, float], values: dict[
     assert changed == pytest.approx(values)
 
 
-def test_the_pace_is_set_by_the_first_steps() -> None:
-    assert Patient({}, {"generator": 0.008, "discriminator": 0.009}).wants("pace") == {}
-    assert Patient({}, {}).wants("pace") == {}
-    patient = Patient({}, {"generator": 0.8, "discriminator": 0.008})
+def test_the_pace_is_set_by_the_first_steps_of_players_far_off() -> None:
+    assert Patient({}, {"generator": 0.04, "discriminator": 0.02}).wants("pace") == {}
+    patient = Patient({}, {"generator": 0.8, "discriminator": 0.02})
     patient.take("pace")
-    assert patient.controls["learning_rate.generator"] == pytest.approx(0.001 / 100)
+    assert patient.controls["learning_rate.generator"] == pytest.approx(0.001 / 80)
     assert patient.controls["learning_rate.discriminator"] == pytest.approx(0.002)
-    slow = Patient({}, {"generator": 0.0008, "discriminator": 0.008})
+    # in 1,000 rounds .1 over their root is the shortest step
+    slow = Patient({}, {"generator": 0.001, "discriminator": 0.02})
     slow.take("pace")
     assert slow.controls["learning_rate.generator"] == pytest.approx(0.01)
+
+
+def test_the_pace_is_left_alone_behind_clipped_weights() -> None:
+    assert Patient({"weight_clip": 0.01}, {"generator": 0.8, "discriminator": 0.8}).wants("pace") == {}
 
 
 @given(names=st.lists(st.sampled_from([*INTERVENTIONS]), max_size=12), game=st.sampled_from([*GAMES]))

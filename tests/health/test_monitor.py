@@ -174,7 +174,14 @@ def test_the_more_urgent_comes_first_in_the_ranking_and_the_treatment() -> None:
     assert [event["ranking"] for event in world.events("diagnosis")] == [["rash"], ["fever", "mole"], ["fever", "mole"]]
     world = World(lambda w: {"f": 1.0, "m": 1.0, "o": 1.0}).play(3)
     assert world.events("diagnosis")[-1]["ranking"] == ["storm", "fever", "mole"]
-    assert [event["diagnosis"] for event in world.events("intervention")] == ["fever"]
+
+
+def test_what_may_follow_from_a_cause_outside_the_game_is_told_and_left_alone() -> None:
+    world = World(lambda w: {"f": float(w.images >= 300), "o": float(100 <= w.images < 200)}).play()
+    assert [event["diagnosis"] for event in world.events("diagnosis")] == ["storm", "fever"]
+    assert world.events("intervention") == []
+    world = World(lambda w: {"p": float(300 <= w.images < 400), "o": float(100 <= w.images < 200)}).play()
+    assert world.events("intervention")[0]["diagnosis"] == "plague", "but for what is fatal"
 
 
 def test_a_sign_of_check_ups_is_counted_at_check_ups() -> None:

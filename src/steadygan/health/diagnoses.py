@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from steadygan.health import findings
+from steadygan.health import findings, findings_steps
 from steadygan.health.findings import Finding
 from steadygan.health.history import History
 
@@ -66,6 +66,63 @@ DIAGNOSES: dict[str, Diagnosis] = {
         urgency=8,
         outside=True,
     ),
+    "shock": Diagnosis(
+        "a huge gradient has thrown a player off, and its optimizer hardly moves since",
+        ("generator/update", "discriminator/update", "generator/gradient_norm", "discriminator/gradient_norm"),
+        "clip gradients (clip_norm), lower the learning rates, or add a penalty",
+        findings_steps.shock,
+        at="record",
+        confirm=1,
+        remedies=("back-clip", "back-penalty", "back-slower"),
+        urgency=8,
+    ),
+    "unbounded": Diagnosis(
+        "nothing bounds the discriminator's slope, and its logits grow without end",
+        ("discriminator/real_logits", "discriminator/fake_logits"),
+        "add a penalty (R1 and R2), or clip the weights",
+        findings_steps.unbounded,
+        at="record",
+        remedies=("back-penalty", "back-shorter-steps"),
+        urgency=8,
+    ),
+    "smothered": Diagnosis(
+        "penalties or clipped weights hold the discriminator so flat that it teaches nothing",
+        ("discriminator/real_logits", "discriminator/fake_logits"),
+        "lower the penalty's weight, or widen weight_clip",
+        findings_steps.smothered,
+        at="record",
+        remedies=("back-lighter", "lighter-discriminator", "lighter-discriminator"),
+        urgency=7,
+    ),
+    "long-steps": Diagnosis(
+        "steps are so long, or so much longer than the opponent's, that the game cannot settle",
+        ("generator/update", "discriminator/update"),
+        "lower the learning rate of that player",
+        findings_steps.long_steps,
+        at="record",
+        remedies=("back-shorter-steps", *("shorter-steps",) * 5),
+        urgency=7,
+    ),
+    "short-steps": Diagnosis(
+        "a player's steps are so short that it gets nowhere in a run of this length",
+        ("generator/update", "discriminator/update", "round"),
+        "raise the learning rate of that player, or train longer",
+        findings_steps.short_steps,
+        at="record",
+        confirm=1,
+        remedies=("back-pace",),
+        urgency=7,
+    ),
+    "few-images": Diagnosis(
+        "the batches are so small that a step is mostly chance",
+        ("round",),
+        "raise the batch, or top_k",
+        findings_steps.few_images,
+        at="record",
+        confirm=8,
+        remedies=("back-all-fakes",),
+        urgency=6,
+    ),
     "overfitting": Diagnosis(
         "the discriminator learns the training images by heart and no longer teaches what they have in common",
         ("health/overfitting",),
@@ -88,7 +145,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("health/checkerboard",),
         "use networks that upsample by interpolation (dcgan, r3), and a stronger penalty",
         findings.artefacts,
-        remedies=("back-pace", "stronger-penalty", "back-slower"),
+        remedies=("back-pace", "back-penalty", "back-slower"),
         spares_learners=True,
         urgency=3,
     ),
@@ -115,7 +172,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "lower the discriminator's learning rate, raise the generator's, or add a penalty",
         findings.strong_discriminator,
         confirm=3,
-        remedies=("back-pace", "stronger-penalty", "faster-generator", "slower-discriminator", "noise"),
+        remedies=("back-pace", "back-penalty", "faster-generator", "slower-discriminator", "noise"),
         urgency=4,
     ),
     "collapse": Diagnosis(
@@ -124,7 +181,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "add R1 and R2 or use the default recipe; lower the learning rates",
         findings.collapse,
         confirm=2,
-        remedies=("back-pace", "back-penalty", "back-slower", "augmentation"),
+        remedies=("back-pace", "back-all-fakes", "back-penalty", "back-slower", "augmentation"),
         spares_learners=True,
         urgency=3,
     ),
@@ -133,7 +190,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("health/distance",),
         "lower the learning rates towards the end; look whether the data changed",
         findings.drift,
-        remedies=("back-slower", "back-slower", "back-penalty"),
+        remedies=("back-penalty", "back-slower", "back-slower", "back-clip"),
         urgency=4,
     ),
     "oscillation": Diagnosis(
@@ -141,7 +198,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("health/displacement", "health/distance"),
         "lower both learning rates, take beta1 = 0 or .5, or add R1",
         findings.oscillation,
-        remedies=("back-pace", "slower-players", "much-slower-players", "stronger-penalty"),
+        remedies=("back-pace", "back-penalty", "slower-players", "much-slower-players"),
         urgency=3,
     ),
     "mode-dropping": Diagnosis(
@@ -150,7 +207,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "train longer, add R1 and R2, or give the discriminator several samples at once (packing=2)",
         findings.mode_dropping,
         confirm=5,
-        remedies=("pace", "stronger-penalty", "slower-players"),
+        remedies=("pace", "back-all-fakes", "stronger-penalty", "slower-players"),
         spares_learners=True,
         urgency=2,
     ),
@@ -160,7 +217,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "another recipe, larger networks, or other learning rates",
         findings.stall,
         confirm=3,
-        remedies=("pace", "stronger-penalty", "slower-players", "faster-generator"),
+        remedies=("back-pace", "back-all-fakes", "back-penalty", "back-slower", "faster-generator"),
         urgency=1,
     ),
     "finished": Diagnosis(

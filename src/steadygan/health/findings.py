@@ -20,6 +20,8 @@ FAR = 0.1
 """A distance that no eye takes for the data."""
 UNEVEN = 15.0
 """How many times faster one player may change its weights than the other."""
+FEW = 100
+"""Images below which a discriminator knows them all at once, whatever is done."""
 YOUNG = 0.2
 """Share of a run in which anything may still look ill."""
 
@@ -84,7 +86,7 @@ def blow_up(history: History) -> Finding | None:
     for name in ("discriminator/gradient_norm", "generator/gradient_norm", "discriminator/fake_logits"):
         now, past = history.now(name), history.before(name)
         # a gradient that had died and comes alive again is no blow-up
-        beyond = abs(now) > 100 * abs(past) and abs(now) > 30 * abs(history.early(name))
+        beyond = abs(now) > 100 * abs(past) > 0 and abs(now) > 30 * abs(history.early(name))
         if beyond and history.strangeness(name, 3, log=True) > 8:
             words = f"{_plain(name)} is {now:.3g}{_was(past)}"
             return Finding(abs(now) / max(100 * abs(past), 1e-30), {name: now, f"{name}.before": past}, words)
@@ -92,7 +94,10 @@ def blow_up(history: History) -> Finding | None:
 
 
 def bad_data(history: History) -> Finding | None:
-    """Duplicates or constant images in the set, or batches that are not like the others."""
+    """Duplicates or constant images in the set, hardly any images, or batches that are not like the others."""
+    few = history.last("health/images")
+    if few < FEW:
+        return Finding(FEW / max(few, 1.0), {"health/images": few}, f"there are {few:.0f} images to learn from")
     same, blank = history.last("health/duplicates", 0.0), history.last("health/constant_images", 0.0)
     if same > 0.1:
         return Finding(same / 0.1, {"health/duplicates": same}, f"{same:.0%} of the real images are duplicates")

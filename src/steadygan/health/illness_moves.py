@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -143,6 +144,13 @@ class Overheard(nn.Module):
         self._hear(images)
         found: Tensor = self.judge.features(images, label)  # type: ignore[operator]
         return found
+
+    def __getattr__(self, name: str) -> Any:
+        """All that does not look at images is the discriminator's own."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("judge"), name)
 
     def _hear(self, images: Tensor) -> None:
         if images.requires_grad:

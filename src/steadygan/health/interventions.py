@@ -10,12 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from steadygan.game.controls import Controls
+from steadygan.health.findings_steps import LONG, LOPSIDED, WINDOW, penalised, shortest
 from steadygan.health.history import History
 
 OWNER = "health"
 """In whose name health turns controls."""
-SLOW, USUAL, FAST = 0.002, 0.008, 0.03
-"""A step's length over that of the weights: healthy runs of all recipes with Adam lie between the outer two."""
+USUAL = 0.01
+"""A step's length over that of the weights at which networks of every recipe learn with Adam."""
+SAFETY = 0.8
+"""Steps longer than this share of what is told of as too long are shortened with those that are."""
 Turns = dict[str, tuple[float, float]]
 """Factor and shift for each control that is turned."""
 
@@ -87,19 +90,30 @@ def _slower(*players: str, by: float = 0.5) -> Callable[[Bench], Turns]:
 
 
 def _pace(bench: Bench) -> Turns:
-    """Learning rates at which a first step moves a hundredth of the weights, where a player is far off that."""
+    """Learning rates at which a first step moves a hundredth of the weights, for players that are far off that."""
     turns: Turns = {}
     if bench.controls.get("weight_clip", 0.0) > 0:
         # weights that are held near 0 make every step look long
         return turns
-    if all(SLOW < steps < FAST for steps in bench.paces.values()):
-        return turns
+    least = shortest(bench.history)
     for player, steps in bench.paces.items():
         name = f"learning_rate.{player}"
         was, shift = bench.standing.get(name, (1.0, 0.0))
-        wanted = min(16.0, max(1 / 1024, USUAL / max(steps, 1e-9)))
-        if name in bench.controls and not math.isclose(wanted, was):
+        wanted = min(64.0, max(1 / 1024, USUAL / max(steps, 1e-9)))
+        fair = not steps < least and steps < LONG.get(player, math.inf)
+        if name in bench.controls and not fair and not math.isclose(wanted, was):
             turns[name] = (wanted, shift)
+    return turns
+
+
+def _shorter(bench: Bench) -> Turns:
+    """Learning rates at which a step of now would move a hundredth of the weights, for players whose steps are long."""
+    turns: Turns = {}
+    for player, bound in LONG.items():
+        name, steps = f"learning_rate.{player}", bench.history.now(f"{player}/update", WINDOW)
+        other = min(bench.history.now(f"{one}/update", WINDOW) for one in LONG)
+        if steps > SAFETY * bound or steps > LOPSIDED * other:
+            turns |= bench.scaled(name, USUAL / steps, 2.0**-20, 64.0)
     return turns
 
 
@@ -132,10 +146,30 @@ def _loosen(bench: Bench) -> Turns:
     return bench.scaled("weight_clip", 4.0, 1.0, 64.0)
 
 
+def _unsmother(bench: Bench) -> Turns:
+    """Penalties that weigh as much as a logit, and weight clipping 64 times as wide."""
+    weight = penalised(bench.history, first=True)
+    names = [name for name in bench.names("penalty.") if name.count(".") == 1] if weight > 1 else []
+    lighter = {k: v for name in names for k, v in bench.scaled(name, 1 / weight, 2.0**-20, 64.0).items()}
+    return lighter | bench.scaled("weight_clip", 64.0, 1.0, 64.0)
+
+
+def _all_fakes(bench: Bench) -> Turns:
+    """All fakes teach the generator, not the most convincing alone."""
+    share = bench.controls.get("top_k", 1.0)
+    return bench.scaled("top_k", 1 / share, 1.0, 100.0) if 0 < share < 1 else {}
+
+
 INTERVENTIONS: dict[str, Intervention] = {
     "pace": Intervention("learning rates set by how far a step moves the weights", _pace, once="pace"),
     "back-pace": Intervention(
         "back to the last healthy snapshot, learning rates set by their steps", _pace, True, "pace"
+    ),
+    "shorter-steps": Intervention("learning rates set by the steps of now, where these are too long", _shorter),
+    "back-shorter-steps": Intervention(
+        "back to the last healthy snapshot, learning rates set by the steps of now, where these are too long",
+        _shorter,
+        True,
     ),
     "slower-players": Intervention("both learning rates halved", _slower()),
     "slower-generator": Intervention("the generator's learning rate halved", _slower("generator")),
@@ -162,7 +196,14 @@ INTERVENTIONS: dict[str, Intervention] = {
         "an average over four times as many images", lambda bench: bench.scaled("average.half_life", 4.0, 0.0, 16.0)
     ),
     "clip-gradients": Intervention("gradients clipped at twice their usual norm", _clip),
-    "back": Intervention("back to the last healthy snapshot, learning rates a little lower", _slower(by=0.7), True),
+    "back-lighter": Intervention(
+        "back to the last healthy snapshot, penalties as light as a logit and weight clipping 64 times as wide",
+        _unsmother,
+        True,
+    ),
+    "back-all-fakes": Intervention(
+        "back to the last healthy snapshot; from now on all fakes teach the generator", _all_fakes, True
+    ),
     "back-guard": Intervention(
         "back to the last healthy snapshot; from now on steps whose gradient is not finite are left out",
         lambda bench: bench.moved("skip_broken", 1.0, 1.0),

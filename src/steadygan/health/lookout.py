@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from steadygan.health.diagnoses import DIAGNOSES, Diagnosis
 from steadygan.health.findings import GUARD, Finding, learning
+from steadygan.health.findings_steps import KNOWN
 from steadygan.health.history import History
 
-CLOCK = ("images_seen", "round", "attempt")
+CLOCK = ("images_seen", "attempt")
 SLOWLY = 0.93
 """What falls by a fifteenth in a tenth of the run is still on its way, and looks may wait."""
 CHECK_UP = "health/"
@@ -101,8 +102,8 @@ def review(lines: Iterable[Mapping[str, Any]], total: int, diagnoses: Mapping[st
 
 
 def _is_sign(name: str) -> bool:
-    """Controls are what was done, not what came of it, and would be the larger part of every checkpoint."""
-    return name not in CLOCK and (not name.startswith("control/") or name == GUARD)
+    """Most controls are what was done, not what came of it, and would be the larger part of every checkpoint."""
+    return name not in CLOCK and (not name.startswith("control/") or name.startswith((GUARD, *KNOWN)))
 
 
 def _can_tell(needs: Sequence[str], names: set[str]) -> bool:

@@ -74,6 +74,13 @@ class Monitor:
         self.cases = 0
         self.best = math.inf
 
+    def begin(self) -> list[Order]:
+        """Before the first round: a snapshot of what nothing has touched yet, a place to begin anew from."""
+        if self.config.mode != "mend" or self.config.rollbacks == 0:
+            return []
+        self.treatment.kept["healthy"] = 0
+        return [Keep("healthy")]
+
     def read(self, record: Record, controls: Controls) -> list[Order]:
         """Take one record in; its signals gain those of a check-up where one is due."""
         if not record.measured or self.treatment.over:

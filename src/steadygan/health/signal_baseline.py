@@ -71,7 +71,8 @@ class Baseline:
     ``facts`` holds numbers by name: ``distance_floor`` and ``distance_floor_spread`` (mean and standard deviation of
     ``distance`` between two sets of reals), ``diversity_floor`` (standard deviation of ``diversity`` between them),
     ``uneven_floor``, ``empty_floor``, ``checkerboard_floor``, ``bands_floor``, ``saturation_floor`` (the largest seen
-    between reals), ``duplicates``, ``constant_images`` (shares of the real set) and ``clusters`` (their number).
+    between reals), ``duplicates``, ``constant_images`` (shares of the real set), and the numbers of ``clusters`` and of
+    ``images``.
     """
 
     space: Space
@@ -144,6 +145,7 @@ def _facts(baseline: Baseline, images: Tensor) -> dict[str, float]:
         "duplicates": exact_duplicates(rows, limit=1).samples / len(rows),
         "constant_images": float((span.amax(1) < 1.0 / 255.0).double().mean()),
         "clusters": float(len(baseline.bins.counts) if baseline.bins else 0),
+        "images": float(len(images)),
     }
 
 

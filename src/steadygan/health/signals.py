@@ -206,6 +206,7 @@ SIGNALS: dict[str, Signal] = {
     "copies_z": Signal("how surely they do", "standard deviations", copies_z),
     "duplicates": Signal("real images that have a twin", "share", _fact("duplicates")),
     "constant_images": Signal("real images of one colour", "share", _fact("constant_images")),
+    "images": Signal("real images that check-ups compare with, of the first 2,256", "number", _fact("images")),
 }
 """Name to signal, in the order in which they are told."""
 

@@ -93,6 +93,7 @@ class Treatment:
         self.rollbacks = 0
         self.replayed = 0
         self.over = False
+        self.outside = False
 
     def notice(self, line: Mapping[str, Any], controls: Controls) -> None:
         """Remember the first steps that each player took at full rate, before anything was treated."""
@@ -112,10 +113,16 @@ class Treatment:
     def open(
         self, record: Record, controls: Controls, findings: Mapping[str, Finding], numbers: Mapping[str, int]
     ) -> list[Order]:
-        """Take on the most urgent finding that there is a remedy left for."""
+        """Take on the most urgent finding that there is a remedy left for.
+
+        Once a cause outside the game has been seen, all but what is fatal may follow from it, and is left alone.
+        """
+        self.outside = self.outside or any(self.diagnoses[name].outside for name in findings)
         if record.images_seen >= self.lookout.history.total and not self._fatal(findings):
             return []
         for name, finding in findings.items():
+            if self.outside and not self.diagnoses[name].fatal:
+                continue
             # where a fatal illness comes back and nothing is left to try, it is given up at once
             if self.steps.get(name, 0) < len(self.diagnoses[name].remedies) or self.diagnoses[name].fatal:
                 distance = self.lookout.history.last(CRITERION)
@@ -310,6 +317,7 @@ class Treatment:
             "rollbacks": self.rollbacks,
             "replayed": self.replayed,
             "over": self.over,
+            "outside": self.outside,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -318,7 +326,8 @@ class Treatment:
         self.steps, self.kept = dict(state["steps"]), dict(state["kept"])
         self.paces = {player: list(steps) for player, steps in state["paces"].items()}
         self.tried = [list(attempt) for attempt in state["tried"]]
-        self.rollbacks, self.replayed, self.over = state["rollbacks"], state["replayed"], state["over"]
+        self.rollbacks, self.replayed = state["rollbacks"], state["replayed"]
+        self.over, self.outside = state["over"], state["outside"]
 
 
 def _number(value: float | None) -> str:

@@ -119,6 +119,9 @@ class Run:
         measuring = self._measuring()
         if seen == 0:
             self._picture()
+            monitor = state.companions.get("health")
+            for order in monitor.begin() if isinstance(monitor, Monitor) else ():
+                self._carry_out(order)
         waiting = Waiting(self.wired.draw)
         for record in loop(state, self.wired.moves, waiting):
             if record.measured and config.health.mode != "off" and (word := waiting.word()):

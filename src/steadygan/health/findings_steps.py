@@ -1,0 +1,178 @@
+"""Looks at how the players step, at what holds them down and at how few images they see: causes, told at the start.
+
+The length of a step beside the weights says what a learning rate means for a network. Weights that are clipped near 0
+make every step look long, so there nothing is said of it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from steadygan.health.findings import Finding
+from steadygan.health.history import History
+
+PLAYERS = ("generator", "discriminator")
+CLIP = "control/weight_clip"
+LONG = {"generator": 0.09, "discriminator": 0.037}
+"""Steps beside the weights beyond which nothing settles; healthy Adam runs of all recipes lie below .08 and .034."""
+LOPSIDED = 8.0
+"""How many times longer the generator's steps may be than the discriminator's while the game is young."""
+REACH = 0.1
+"""First step times the root of the number of rounds, below which a player does not leave its first weights."""
+WINDOW = 8
+"""Records that a length is the median of."""
+LEAST_ROUNDS = 200
+"""A run of fewer gets nowhere at any rate."""
+BEGINNING = 0.06
+"""Share of the run in which the players' steps show their rates rather than who has won."""
+OUTWEIGHED = 3.0
+"""How many times as heavy as the difference of the mean logits penalties may be."""
+FLAT = 2e-5
+"""Difference between the mean logits of reals and fakes that is none."""
+SHOCK = 8.0
+"""How many times shorter steps may become at once for the same gradient; in healthy runs it is 5.2 at most."""
+APART = 1e4
+"""Difference between the mean logits of reals and fakes that no bounded discriminator reaches."""
+FEWEST = 8
+"""Images a step below which its direction is mostly chance."""
+KNOWN = (
+    *("control/weight_clip", "control/top_k", "control/steps.discriminator"),
+    *("control/learning_rate.", "control/penalty."),
+)
+"""Controls that change what a sign means, by how they begin."""
+
+
+def first_step(history: History, player: str) -> float:
+    """Median length of the first steps at full rate beside the weights; NaN as long as there are too few."""
+    course = history.points.get(f"{player}/update", [])
+    rates = dict(history.points.get(f"control/learning_rate.{player}", []))
+    top = 0.95 * max(rates.values(), default=0.0)
+    full = [value for place, value in course if math.isfinite(value) and rates.get(place, top) >= top]
+    return float(np.median(full[:WINDOW])) if len(full) >= WINDOW else math.nan
+
+
+def rounds(history: History) -> float:
+    """How many rounds the whole run has; NaN where the records do not count them."""
+    course = history.points.get("round")
+    found = history.total * course[-1][1] / max(course[-1][0], 1) if course else math.nan
+    return found if found > 0 else math.nan
+
+
+def shortest(history: History) -> float:
+    """The shortest first step from which a player gets anywhere within the run; NaN where none does or is known."""
+    count = rounds(history)
+    return REACH / math.sqrt(count) if count >= LEAST_ROUNDS else math.nan
+
+
+def long_steps(history: History) -> Finding | None:
+    """A player's steps are far too long beside its weights, or in a young game beside the other player's."""
+    if history.last(CLIP, 0.0) > 0 or history.count("generator/update") < 2 * WINDOW:
+        return None
+    steps = {player: history.now(f"{player}/update", WINDOW) for player in PLAYERS}
+    for player, bound in LONG.items():
+        if steps[player] > bound:
+            words = f"a step changes the {player}'s weights by {steps[player]:.1%}"
+            return Finding(steps[player] / bound, {f"{player}/update": steps[player]}, words)
+    ratio = steps["generator"] / max(steps["discriminator"], 1e-12)
+    # a discriminator that has won takes short steps at any rate
+    young = history.progress < BEGINNING and history.now("discriminator/separation", WINDOW) < 12
+    if not (young and steps["generator"] > 0.02 and steps["discriminator"] > 0 and ratio > LOPSIDED):
+        return None
+    evidence = {f"{player}/update": size for player, size in steps.items()}
+    return Finding(ratio / LOPSIDED, evidence, f"the generator's steps are {ratio:.0f} times the discriminator's")
+
+
+def short_steps(history: History) -> Finding | None:
+    """The first steps of a player are so short beside its weights that it gets nowhere within the run."""
+    if history.last(CLIP, 0.0) > 0:
+        return None
+    least = shortest(history)
+    for player in PLAYERS:
+        size = first_step(history, player)
+        # a loss that asks nothing of the discriminator yet gives steps of 0
+        if 0 < size < least:
+            words = (
+                f"a step changes the {player}'s weights by {size:.2%}; in a run of this length {least:.2%} is needed"
+            )
+            return Finding(least / size, {f"{player}/update": size}, words)
+    return None
+
+
+def penalised(history: History, *, first: bool = False) -> float:
+    """The weighted sum of the gradient penalties, median of the latest records or the first; 0 for none."""
+    names = [name for name in history.points if name.startswith("penalty/")]
+    sizes = [history.early(name, WINDOW) if first else history.now(name, WINDOW) for name in names]
+    weights = [history.last(f"control/{name.replace('/', '.')}", 0.0) for name in names]
+    return sum(s * w for s, w in zip(sizes, weights, strict=True) if math.isfinite(s * w))
+
+
+def _gap(history: History) -> float:
+    """The widest distance of the mean logits of reals and fakes so far, once the first records are past."""
+    real, fake = (history.course(f"discriminator/{which}_logits")[WINDOW:] for which in ("real", "fake"))
+    count = min(len(real), len(fake))
+    return float(np.abs(real[-count:] - fake[-count:]).max()) if count >= WINDOW else math.nan
+
+
+def smothered(history: History) -> Finding | None:
+    """Penalties outweigh all that the discriminator tells apart, or clipped weights let it tell nothing apart."""
+    gap, weight = _gap(history), penalised(history)
+    if history.progress > 0.5 or math.isnan(gap):
+        return None
+    least = max(0.5, OUTWEIGHED * gap)
+    if weight > least:
+        names = {name: history.last(name) for name in history.points if name.startswith("penalty/")}
+        words = f"the penalties weigh {weight:.3g}, and the logits of reals and fakes lie {gap:.2g} apart at most"
+        return Finding(weight / least, names, words)
+    if history.last(CLIP, 0.0) > 0 and gap < FLAT:
+        words = f"behind clipped weights the logits of reals and fakes lie {gap:.1g} apart at most"
+        return Finding(min(FLAT / max(gap, 1e-30), 1e3), {CLIP: history.last(CLIP)}, words)
+    return None
+
+
+def few_images(history: History) -> Finding | None:
+    """So few images teach at a time that the direction of a step is mostly chance."""
+    steps = max(history.last("control/steps.discriminator", 1.0), 1.0)
+    images = history.total / rounds(history) / steps * min(history.last("control/top_k", 1.0), 1.0)
+    if not images < FEWEST - 0.5:
+        return None
+    words = f"a step is taken on {images:.0f} images"
+    return Finding(FEWEST / max(images, 1e-9), {"round": history.last("round")}, words)
+
+
+def unbounded(history: History) -> Finding | None:
+    """The logits of reals and fakes have moved apart by orders of magnitude, and go on."""
+    names = ("discriminator/real_logits", "discriminator/fake_logits")
+    if history.count(names[0]) < 2 * WINDOW:
+        return None
+    gap = abs(history.now(names[0], WINDOW) - history.now(names[1], WINDOW))
+    first = abs(history.early(names[0], WINDOW) - history.early(names[1], WINDOW))
+    if not gap > max(APART, 100 * first):
+        return None
+    words = f"the logits of reals and fakes lie {gap:.2g} apart (were {first:.2g})"
+    return Finding(gap / APART, {name: history.now(name, WINDOW) for name in names}, words)
+
+
+def _answer(history: History, player: str) -> list[float]:
+    """Length of each late step over gradient and learning rate: what the optimizer makes of the same gradient."""
+    rates = dict(history.points.get(f"control/learning_rate.{player}", []))
+    norms = dict(history.points.get(f"{player}/gradient_norm", [])[-2 * WINDOW :])
+    found = [
+        (size, norms.get(place, math.nan) * rates.get(place, 1.0))
+        for place, size in history.points.get(f"{player}/update", [])[-2 * WINDOW :]
+    ]
+    return [size / by for size, by in found if size > 0 and 0 < by < math.inf]
+
+
+def shock(history: History) -> Finding | None:
+    """A player's steps have become far shorter at once for the same gradient: the optimizer remembers a huge one."""
+    for player in PLAYERS:
+        answers = _answer(history, player)
+        if len(answers) < 2 * WINDOW or history.count(f"{player}/update") < 3 * WINDOW:
+            continue
+        before, now = float(np.median(answers[: WINDOW + 3])), float(np.median(answers[-4:]))
+        if before > SHOCK * now > 0:
+            words = f"the {player}'s steps are {before / now:.0f} times shorter for the same gradient than just before"
+            return Finding(before / now / SHOCK, {f"{player}/update": history.now(f"{player}/update", 4)}, words)
+    return None

@@ -1,0 +1,122 @@
+"""Looks at the first steps: what a warm-up, a lazy discriminator and clipped weights must not be taken for."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from steadygan.health.findings_steps import (
+    LONG,
+    few_images,
+    first_step,
+    long_steps,
+    penalised,
+    rounds,
+    shock,
+    short_steps,
+    shortest,
+    smothered,
+    unbounded,
+)
+from steadygan.health.history import History
+
+TOTAL, EVERY = 100_000, 250
+"""Images of a run and between its records; 64 images a round."""
+
+
+def course(count: int, **changes: float) -> History:
+    """The first records of a sound run, with some signals changed; ``_per_`` stands for the stroke in a name."""
+    usual = {
+        "generator/update": 0.02,
+        "discriminator/update": 0.01,
+        "generator/gradient_norm": 1.0,
+        "discriminator/gradient_norm": 1.0,
+        "discriminator/real_logits": 1.0,
+        "discriminator/fake_logits": -1.0,
+        "discriminator/separation": 3.0,
+    }
+    given = {name.replace("_per_", "/"): value for name, value in changes.items()}
+    found = History(TOTAL)
+    for place in range(1, count + 1):
+        found.add(place * EVERY, usual | given | {"round": place * EVERY / 64})
+    return found
+
+
+def found(history: History) -> set[str]:
+    looks = (long_steps, short_steps, smothered, unbounded, few_images, shock)
+    return {look.__name__ for look in looks if look(history)}
+
+
+def test_rounds_and_the_shortest_step_of_a_run() -> None:
+    assert rounds(course(10)) == pytest.approx(TOTAL / 64)
+    assert shortest(course(10)) == pytest.approx(0.1 / math.sqrt(TOTAL / 64))
+    assert math.isnan(rounds(History(TOTAL)))
+
+
+@pytest.mark.parametrize("count", [1, 8, 16, 24, 100])
+def test_a_sound_run_shows_nothing(count: int) -> None:
+    assert found(course(count)) == set()
+
+
+def test_a_generator_far_ahead_is_told_of_while_the_game_is_young() -> None:
+    ahead = {"generator_per_update": 0.06, "discriminator_per_update": 0.006}
+    assert found(course(18, **ahead)) == {"long_steps"}
+    assert found(course(15, **ahead)) == set(), "too few records"
+    assert found(course(200, **ahead)) == set(), "later it tells who has won"
+    assert found(course(18, discriminator_per_separation=20.0, **ahead)) == set(), "the discriminator has won"
+    assert found(course(18, **ahead | {"discriminator_per_update": 0.0})) == set(), "a loss that asks nothing of it"
+
+
+def test_steps_behind_clipped_weights_tell_nothing() -> None:
+    clipped = {"control_per_weight_clip": 0.01}
+    assert found(course(20, generator_per_update=0.5, **clipped)) == set()
+    assert found(course(20, generator_per_update=1e-5, **clipped)) == set()
+
+
+def test_steps_of_a_warm_up_are_not_the_first_ones() -> None:
+    history = History(TOTAL)
+    for place in range(1, 31):
+        rate = min(place / 10, 1.0)
+        history.add(
+            place * EVERY,
+            {
+                "generator/update": 0.02 * rate,
+                "discriminator/update": 0.01,
+                "control/learning_rate.generator": 0.001 * rate,
+                "round": place * EVERY / 64,
+            },
+        )
+        assert short_steps(history) is None
+    assert first_step(history, "generator") == pytest.approx(0.02)
+
+
+def test_a_run_that_is_long_enough_may_take_short_steps() -> None:
+    short = {"generator_per_update": 0.001}
+    assert found(course(10, **short)) == {"short_steps"}
+    for times in (100, 0.1):
+        other = course(10, **short)
+        other.total = round(other.total * times)
+        assert short_steps(other) is None, "long enough, or so short that nothing would help"
+
+
+def test_penalties_count_with_their_weight() -> None:
+    heavy = {"penalty_per_r1": 3.0, "control_per_penalty.r1": 4.0, "penalty_per_r2": 1.0}
+    assert penalised(course(20, **heavy)) == pytest.approx(12.0)
+    assert found(course(20, **heavy)) == {"smothered"}
+    assert found(course(20, **heavy | {"control_per_penalty.r1": 1.0})) == set(), "less than three times the logits"
+
+
+def test_a_step_shorter_for_the_same_gradient_is_a_shock_and_one_of_another_rate_is_not() -> None:
+    for rate, ill in ((1.0, True), (0.05, False)):
+        history = course(40, **{"control_per_learning_rate.generator": 1.0})
+        for place in range(41, 45):
+            after = {"generator/update": 0.001, "generator/gradient_norm": 1.0, "control/learning_rate.generator": rate}
+            history.add(place * EVERY, after)
+        assert bool(shock(history)) is ill
+
+
+@pytest.mark.parametrize("player", LONG)
+def test_what_is_too_long_is_told_with_its_player(player: str) -> None:
+    finding = long_steps(course(20, **{f"{player}_per_update": 0.2}))
+    assert finding and player in finding.words and finding.severity == pytest.approx(0.2 / LONG[player])
