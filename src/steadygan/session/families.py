@@ -73,7 +73,9 @@ def draw_samples(
 
 def family(config: RunConfig) -> Family:
     """The family that the settings name. Raises SteadyganError where there is none of that name."""
-    found: Family = lookup("game", config.game, FAMILIES)
+    found = lookup("game", config.game, FAMILIES)
+    if not isinstance(found, Family):
+        raise SteadyganError(f"{config.game!r} is not a Family", "see the page on families")
     return found
 
 
