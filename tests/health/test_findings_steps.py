@@ -91,6 +91,14 @@ def test_steps_of_a_warm_up_are_not_the_first_ones() -> None:
     assert first_step(history, "generator") == pytest.approx(0.02)
 
 
+def test_what_a_rate_does_that_is_raised_late_is_no_first_step() -> None:
+    history = course(100, **{"control_per_learning_rate.discriminator": 1.0})
+    for place in range(101, 140):
+        late = {"discriminator/update": 0.0005, "control/learning_rate.discriminator": 4.0, "round": place * EVERY / 64}
+        history.add(place * EVERY, late)
+    assert first_step(history, "discriminator") == pytest.approx(0.01)
+
+
 def test_a_run_that_is_long_enough_may_take_short_steps() -> None:
     short = {"generator_per_update": 0.001}
     assert found(course(10, **short)) == {"short_steps"}

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from torch import Tensor
 
@@ -224,13 +223,6 @@ def test_the_same_batch_every_time_is_no_bad_data() -> None:
     same[60] = same[80] = 0.25 + 3e-8
     same[90] = 0.25 - 3e-8
     assert findings.bad_data(history("real/mean", same)) is None, "rounding is taken for other images"
-
-
-def test_the_trend_of_the_mirrored_series_is_mirrored() -> None:
-    series: list[float] = np.random.default_rng(0).normal(size=6).tolist()
-    trend = history("a", series).trend("a", 6)
-    mirrored = history("a", [-value for value in series]).trend("a", 6)
-    assert (trend.low, trend.high) == pytest.approx((-mirrored.high, -mirrored.low))
 
 
 # --- records of other programs, and diagnose

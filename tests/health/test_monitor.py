@@ -184,6 +184,16 @@ def test_what_may_follow_from_a_cause_outside_the_game_is_told_and_left_alone() 
     assert world.events("intervention")[0]["diagnosis"] == "plague", "but for what is fatal"
 
 
+def test_a_snapshot_from_before_the_first_round_is_what_an_early_illness_goes_back_to() -> None:
+    world = World(between(10, 40, "p"))
+    for order in world.monitor.begin():
+        world.obey(order)
+    assert world.snapshots["healthy"][0] == 0
+    world.play()
+    assert world.events("intervention")[0]["to"] == 0
+    assert World(always("m"), rollbacks=0).monitor.begin() == World(always("m"), mode="watch").monitor.begin() == []
+
+
 def test_a_sign_of_check_ups_is_counted_at_check_ups() -> None:
     world = World(lambda w: {"health/rash": 1.0}).play(60)
     assert [event["images_seen"] for event in world.events("diagnosis")] == [2 * EVERY]

@@ -63,6 +63,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "look at `steadygan info DATA`, and at what was added last; take copies and blanks out",
         findings.bad_data,
         confirm=1,
+        remedies=("add-penalty",),
         urgency=8,
         outside=True,
     ),
@@ -73,7 +74,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         findings_steps.shock,
         at="record",
         confirm=1,
-        remedies=("back-clip", "back-penalty", "back-slower"),
+        remedies=("back-penalty", "back-clip", "back-slower"),
         urgency=8,
     ),
     "unbounded": Diagnosis(
@@ -120,7 +121,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         findings_steps.few_images,
         at="record",
         confirm=8,
-        remedies=("back-all-fakes",),
+        remedies=("back-all-fakes", "back-add-penalty"),
         urgency=6,
     ),
     "overfitting": Diagnosis(
@@ -145,7 +146,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("health/checkerboard",),
         "use networks that upsample by interpolation (dcgan, r3), and a stronger penalty",
         findings.artefacts,
-        remedies=("back-pace", "back-penalty", "back-slower"),
+        remedies=("back-pace", "back-penalty", "back-matching", "back-slower"),
         spares_learners=True,
         urgency=3,
     ),
@@ -172,7 +173,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "lower the discriminator's learning rate, raise the generator's, or add a penalty",
         findings.strong_discriminator,
         confirm=3,
-        remedies=("back-pace", "back-penalty", "faster-generator", "slower-discriminator", "noise"),
+        remedies=("back-pace", "back-penalty", "back-matching", "faster-generator", "slower-discriminator", "noise"),
         urgency=4,
     ),
     "collapse": Diagnosis(
@@ -181,9 +182,9 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "add R1 and R2 or use the default recipe; lower the learning rates",
         findings.collapse,
         confirm=2,
-        remedies=("back-pace", "back-all-fakes", "back-penalty", "back-slower", "augmentation"),
+        remedies=("back-pace", "back-all-fakes", "back-matching", "back-penalty", "back-slower", "augmentation"),
         spares_learners=True,
-        urgency=3,
+        urgency=5,
     ),
     "drift": Diagnosis(
         "the generator leaves what it had learnt, while no loss shows it",
@@ -198,7 +199,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("health/displacement", "health/distance"),
         "lower both learning rates, take beta1 = 0 or .5, or add R1",
         findings.oscillation,
-        remedies=("back-pace", "back-penalty", "slower-players", "much-slower-players"),
+        remedies=("back-pace", "back-penalty", "back-matching", "slower-players", "much-slower-players"),
         urgency=3,
     ),
     "mode-dropping": Diagnosis(
@@ -217,7 +218,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "another recipe, larger networks, or other learning rates",
         findings.stall,
         confirm=3,
-        remedies=("back-pace", "back-all-fakes", "back-penalty", "back-slower", "faster-generator"),
+        remedies=("back-pace", "back-all-fakes", "back-penalty", "back-matching", "back-slower", "faster-generator"),
         urgency=1,
     ),
     "finished": Diagnosis(

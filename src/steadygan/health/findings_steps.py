@@ -23,6 +23,8 @@ REACH = 0.1
 """First step times the root of the number of rounds, below which a player does not leave its first weights."""
 WINDOW = 8
 """Records that a length is the median of."""
+YOUTH = 0.15
+"""Share of the run that first steps may lie in: later ones tell who has won."""
 LEAST_ROUNDS = 200
 """A run of fewer gets nowhere at any rate."""
 BEGINNING = 0.06
@@ -46,8 +48,8 @@ KNOWN = (
 
 def first_step(history: History, player: str) -> float:
     """Median length of the first steps at full rate beside the weights; NaN as long as there are too few."""
-    course = history.points.get(f"{player}/update", [])
-    rates = dict(history.points.get(f"control/learning_rate.{player}", []))
+    course = [point for point in history.points.get(f"{player}/update", []) if point[0] <= YOUTH * history.total]
+    rates = dict(history.points.get(f"control/learning_rate.{player}", [])[: len(course)])
     top = 0.95 * max(rates.values(), default=0.0)
     full = [value for place, value in course if math.isfinite(value) and rates.get(place, top) >= top]
     return float(np.median(full[:WINDOW])) if len(full) >= WINDOW else math.nan
@@ -167,6 +169,8 @@ def _answer(history: History, player: str) -> list[float]:
 
 def shock(history: History) -> Finding | None:
     """A player's steps have become far shorter at once for the same gradient: the optimizer remembers a huge one."""
+    if rounds(history) < LEAST_ROUNDS:
+        return None
     for player in PLAYERS:
         answers = _answer(history, player)
         if len(answers) < 2 * WINDOW or history.count(f"{player}/update") < 3 * WINDOW:

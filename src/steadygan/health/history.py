@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,14 +16,6 @@ MAD_TO_DEVIATION = 1.4826
 
 LEAST = 1e-3
 """Smallest spread of a signal in its unit that anything is measured by: below it differences are those of rounding."""
-
-
-class Trend(NamedTuple):
-    """Slope a point of a series and its 95 % interval, by Theil and Sen."""
-
-    slope: float
-    low: float
-    high: float
 
 
 @dataclass
@@ -51,13 +43,6 @@ class History:
         self.points = {
             name: [point for point in course if point[0] <= images_seen] for name, course in self.points.items()
         }
-
-    def since(self, images_seen: int) -> History:
-        """The part after this place only, for asking whether a sign still stands."""
-        return History(
-            self.total,
-            {name: [point for point in course if point[0] > images_seen] for name, course in self.points.items()},
-        )
 
     @property
     def images_seen(self) -> int:
@@ -143,41 +128,6 @@ class History:
         middle = float(np.median(past))
         spread = MAD_TO_DEVIATION * float(np.median(np.abs(past - middle)))
         return (float(np.median(values[-window:])) - middle) / max(spread, 0.01 * abs(middle), 1e-12)
-
-    def trend(self, name: str, window: int) -> Trend:
-        """Theil-Sen slope (a point) of the latest ``window`` values with Sen's 95 % interval; NaN below five points.
-
-        Papers: Theil 1950; Sen 1968.
-        """
-        values = self.course(name)[-window:]
-        count = len(values)
-        if count < 5:
-            return Trend(math.nan, math.nan, math.nan)
-        first, second = np.triu_indices(count, 1)
-        slopes = np.sort((values[second] - values[first]) / (second - first))
-        reach = 1.96 * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
-        low = max(0, len(slopes) - 1 - math.ceil((len(slopes) + reach) / 2))
-        high = min(len(slopes) - 1, math.ceil((len(slopes) + reach) / 2))
-        return Trend(float(np.median(slopes)), float(slopes[low]), float(slopes[high]))
-
-    def rhythm(self, name: str, window: int) -> float:
-        """Height of the first peak of the autocorrelation after its first dip below 0: near 1 for a steady swing.
-
-        The trend is taken away first. 0 where there is no dip or fewer than 16 points.
-        """
-        values = self.course(name)[-window:]
-        if len(values) < 16:
-            return 0.0
-        place = np.arange(len(values))
-        rest = values - np.polyval(np.polyfit(place, values, 1), place)
-        power = float(rest @ rest)
-        if power <= 1e-24:
-            return 0.0
-        shifts = range(1, len(values) * 2 // 3)
-        # each lag's sum is divided by the number of its terms: otherwise long periods look weak
-        similar = [float(rest[lag:] @ rest[:-lag]) / power * len(rest) / (len(rest) - lag) for lag in shifts]
-        dip = next((index for index, value in enumerate(similar) if value < 0), None)
-        return max(similar[dip:], default=0.0) if dip is not None else 0.0
 
     def state_dict(self) -> dict[str, Any]:
         # NaN is no JSON

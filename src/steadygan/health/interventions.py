@@ -15,7 +15,7 @@ from steadygan.health.history import History
 
 OWNER = "health"
 """In whose name health turns controls."""
-USUAL = 0.01
+USUAL = {"generator": 0.02, "discriminator": 0.01}
 """A step's length over that of the weights at which networks of every recipe learn with Adam."""
 SAFETY = 0.8
 """Steps longer than this share of what is told of as too long are shortened with those that are."""
@@ -90,7 +90,7 @@ def _slower(*players: str, by: float = 0.5) -> Callable[[Bench], Turns]:
 
 
 def _pace(bench: Bench) -> Turns:
-    """Learning rates at which a first step moves a hundredth of the weights, for players that are far off that."""
+    """Learning rates at which first steps are as long as usual beside the weights, for players far off that."""
     turns: Turns = {}
     if bench.controls.get("weight_clip", 0.0) > 0:
         # weights that are held near 0 make every step look long
@@ -99,7 +99,7 @@ def _pace(bench: Bench) -> Turns:
     for player, steps in bench.paces.items():
         name = f"learning_rate.{player}"
         was, shift = bench.standing.get(name, (1.0, 0.0))
-        wanted = min(64.0, max(1 / 1024, USUAL / max(steps, 1e-9)))
+        wanted = min(64.0, max(1 / 1024, USUAL.get(player, 0.01) / max(steps, 1e-9)))
         fair = not steps < least and steps < LONG.get(player, math.inf)
         if name in bench.controls and not fair and not math.isclose(wanted, was):
             turns[name] = (wanted, shift)
@@ -107,13 +107,13 @@ def _pace(bench: Bench) -> Turns:
 
 
 def _shorter(bench: Bench) -> Turns:
-    """Learning rates at which a step of now would move a hundredth of the weights, for players whose steps are long."""
+    """Learning rates at which a step of now would be as long as usual, for players whose steps are long."""
     turns: Turns = {}
     for player, bound in LONG.items():
         name, steps = f"learning_rate.{player}", bench.history.now(f"{player}/update", WINDOW)
         other = min(bench.history.now(f"{one}/update", WINDOW) for one in LONG)
         if steps > SAFETY * bound or steps > LOPSIDED * other:
-            turns |= bench.scaled(name, USUAL / steps, 2.0**-20, 64.0)
+            turns |= bench.scaled(name, USUAL[player] / steps, 2.0**-20, 64.0)
     return turns
 
 
@@ -123,6 +123,12 @@ def _penalise(bench: Bench) -> Turns:
     if present:
         return {k: v for name in present for k, v in bench.scaled(name, 4.0, 0.0, 16.0).items()}
     return bench.moved("penalty.r1", 0.1, 0.1) | bench.moved("penalty.r2", 0.1, 0.1)
+
+
+def _add_penalty(bench: Bench) -> Turns:
+    """R1 and R2 where there is no penalty at all."""
+    present = any(bench.controls[name] > 0 for name in bench.names("penalty.") if name.count(".") == 1)
+    return {} if present else _penalise(bench)
 
 
 def _clip(bench: Bench) -> Turns:
@@ -175,27 +181,21 @@ INTERVENTIONS: dict[str, Intervention] = {
     "slower-generator": Intervention("the generator's learning rate halved", _slower("generator")),
     "slower-discriminator": Intervention("the discriminator's learning rate halved", _slower("discriminator")),
     "much-slower-players": Intervention("both learning rates divided by 8", _slower(by=0.125)),
-    "much-slower-generator": Intervention("the generator's learning rate divided by 8", _slower("generator", by=0.125)),
-    "much-slower-discriminator": Intervention(
-        "the discriminator's learning rate divided by 8", _slower("discriminator", by=0.125)
-    ),
     "faster-discriminator": Intervention("the discriminator's learning rate times 4", _slower("discriminator", by=4.0)),
     "faster-generator": Intervention("the generator's learning rate times 4", _slower("generator", by=4.0)),
     "stronger-penalty": Intervention("penalties four times as strong, or R1 and R2 added", _penalise),
+    "add-penalty": Intervention("penalties R1 and R2 added where there is none", _add_penalty),
     "lighter-discriminator": Intervention("penalties a quarter, weight clipping four times as wide", _lighten),
     "more-discriminator-steps": Intervention(
         "one more step of the discriminator a round", lambda bench: bench.moved("steps.discriminator", 1.0, 5.0)
     ),
     "noise": Intervention("instance noise of 0.1 more", lambda bench: bench.moved("instance_noise", 0.1, 0.3)),
     "augmentation": Intervention("augmentation strength 0.3 more", lambda bench: bench.moved("augmentation", 0.3, 0.9)),
-    "feature-matching": Intervention(
-        "the generator is also tied to the features of the data",
-        lambda bench: bench.moved("feature_matching", 1.0, 1.0),
+    "back-matching": Intervention(
+        "back to the last healthy snapshot; the generator is also tied to the features of the data",
+        lambda bench: bench.moved("feature_matching", 50.0, 50.0),
+        True,
     ),
-    "longer-average": Intervention(
-        "an average over four times as many images", lambda bench: bench.scaled("average.half_life", 4.0, 0.0, 16.0)
-    ),
-    "clip-gradients": Intervention("gradients clipped at twice their usual norm", _clip),
     "back-lighter": Intervention(
         "back to the last healthy snapshot, penalties as light as a logit and weight clipping 64 times as wide",
         _unsmother,
@@ -211,6 +211,9 @@ INTERVENTIONS: dict[str, Intervention] = {
     ),
     "back-clip": Intervention("back to the last healthy snapshot, gradients clipped", _clip, True),
     "back-slower": Intervention("back to the last healthy snapshot, learning rates a quarter", _slower(by=0.25), True),
+    "back-add-penalty": Intervention(
+        "back to the last healthy snapshot, penalties R1 and R2 added where there is none", _add_penalty, True
+    ),
     "back-penalty": Intervention("back to the last healthy snapshot, penalties stronger", _penalise, True),
 }
 """Every intervention by name."""

@@ -26,7 +26,7 @@ from steadygan.health.treatment import CRITERION, Treatment, event, rounded
 
 Examine = Callable[[Mapping[str, Tensor]], tuple[dict[str, float], dict[str, Tensor]]]
 """From what the last check-up left to the signals of this one and what it leaves."""
-GOOD = 0.1
+GOOD = 0.05
 """A game nearer to the data than this is worth going back to; before, it may as well begin anew."""
 CLEARLY, NOISE = 1.5, 2.0
 """A later average is kept as the best unless it is clearly worse: by this factor, and beyond this many spreads of the

@@ -121,7 +121,7 @@ class Treatment:
         if record.images_seen >= self.lookout.history.total and not self._fatal(findings):
             return []
         for name, finding in findings.items():
-            if self.outside and not self.diagnoses[name].fatal:
+            if self.outside and not (self.diagnoses[name].fatal or self.diagnoses[name].outside):
                 continue
             # where a fatal illness comes back and nothing is left to try, it is given up at once
             if self.steps.get(name, 0) < len(self.diagnoses[name].remedies) or self.diagnoses[name].fatal:
