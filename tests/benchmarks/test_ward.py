@@ -82,7 +82,7 @@ def test_the_units_are_those_of_the_protocol(cells: ModuleType) -> None:
     from steadygan.recipes import RECIPES
 
     assert len(healthy) >= 60
-    assert {cells.SETTINGS[unit.setting].recipe for unit in healthy} == set(RECIPES)
+    assert {cells.SETTINGS[unit.setting].recipe for unit in healthy} <= set(RECIPES)
 
 
 def test_any_beginning_of_the_work_is_a_fair_sample(cells: ModuleType) -> None:

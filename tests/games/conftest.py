@@ -36,7 +36,7 @@ class Judge(nn.Module):
         self.body, self.head = nn.Linear(4 * channels, 3).double(), nn.Linear(3, 1).double()
         self.seen: list[Tensor] = []
 
-    def features(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
         out: Tensor = self.body(images.flatten(1)).tanh()
         return out
 

@@ -157,7 +157,7 @@ class AdversarialGame:
             values = top_k(values, fake_logits, share)
         terms = {"generator/loss": Term(values)}
         if (weight := play.controls["feature_matching"]) > 0:
-            terms["auxiliary/feature_matching"] = Term(self._match(play, fake), weight)
+            terms["auxiliary/feature_matching"] = Term(self.match(play, judge, fake), weight)
         if extras := self.extras.get("generator", ()):
             seen = Seen(play, judge, lambda images: self.shown(play, images), latent, label, made, fake)
             for extra in extras:
@@ -180,11 +180,11 @@ class AdversarialGame:
         """The discriminator as a function of images that sees none of ``images`` twice."""
         return Judge(play.players["discriminator"], label, *images, deep=bool(self.extras))
 
-    def _match(self, play: Play, fake: Tensor) -> Tensor:
-        network: nn.Module = play.players["discriminator"]
+    def match(self, play: Play, judge: Judge, fake: Tensor) -> Tensor:
+        """Feature matching of fakes with the reals of the batch, 0-d."""
         with torch.no_grad():
-            wanted = network.features(self.shown(play, play.batch.real))  # type: ignore[operator]
-        return feature_matching(wanted, network.features(fake))  # type: ignore[operator]
+            wanted = judge.network.features(self.shown(play, play.batch.real), judge.label)  # type: ignore[operator]
+        return feature_matching(wanted, judge.network.features(fake, judge.label))  # type: ignore[operator]
 
     def _on_weights(self, play: Play, name: str) -> Terms:
         """Terms on the parameters themselves: weight penalties and historical averaging."""

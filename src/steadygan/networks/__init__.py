@@ -11,6 +11,14 @@ from steadygan.networks.build import (
     parameters_count,
 )
 from steadygan.networks.contract import Discriminator, DiscriminatorFactory, Generator, GeneratorFactory
+from steadygan.networks.encoders import (
+    Encoder,
+    PairDiscriminator,
+    build_encoder,
+    build_latent_discriminator,
+    build_pair_discriminator,
+    pair,
+)
 from steadygan.networks.initialisations import INITIALISATIONS
 from steadygan.networks.normalisations import NORMALISATIONS
 from steadygan.networks.sizes import Shape, stage_sizes
@@ -23,11 +31,17 @@ __all__ = [
     "NORMALISATIONS",
     "Discriminator",
     "DiscriminatorFactory",
+    "Encoder",
     "Generator",
     "GeneratorFactory",
+    "PairDiscriminator",
     "Shape",
     "build_discriminator",
+    "build_encoder",
     "build_generator",
+    "build_latent_discriminator",
+    "build_pair_discriminator",
+    "pair",
     "parameters_count",
     "stage_sizes",
 ]

@@ -11,6 +11,7 @@ from torch import nn
 from steadygan.config import NetworkConfig
 from steadygan.errors import SteadyganError, unknown
 from steadygan.networks.contract import DiscriminatorFactory, GeneratorFactory
+from steadygan.networks.coupled import coupled_discriminator, coupled_generator
 from steadygan.networks.dcgan import dcgan_discriminator, dcgan_generator
 from steadygan.networks.mlp import mlp_discriminator, mlp_generator
 from steadygan.networks.r3 import r3_discriminator, r3_generator
@@ -22,6 +23,7 @@ GENERATORS: dict[str, GeneratorFactory] = {
     "dcgan": dcgan_generator,
     "sngan": sngan_generator,
     "r3": r3_generator,
+    "coupled": coupled_generator,
 }
 """Name of a family to the maker of its generator."""
 
@@ -30,6 +32,7 @@ DISCRIMINATORS: dict[str, DiscriminatorFactory] = {
     "dcgan": dcgan_discriminator,
     "sngan": sngan_discriminator,
     "r3": r3_discriminator,
+    "coupled": coupled_discriminator,
 }
 """Name of a family to the maker of its discriminator."""
 

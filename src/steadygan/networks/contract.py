@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from steadygan.config import NetworkConfig
 from steadygan.errors import SteadyganError
-from steadygan.networks.layers import MinibatchDiscrimination, PlainLinear
+from steadygan.networks.layers import LabelMaps, MinibatchDiscrimination, PlainLinear
 from steadygan.networks.normalisations import REFERENCE_SIZE, ReferenceBatch
 from steadygan.networks.options import Options
 from steadygan.networks.sizes import Shape
@@ -127,6 +128,7 @@ class Discriminator(nn.Module):
         shape: C, H, W.
         options: which extras to build.
         classes: number of classes of a conditional discriminator, 0 for none.
+        maps: channels of learned maps by class that the body gets beside the image; 0: labels are projected instead.
         discrimination: add minibatch discrimination before the last layer.
         outputs: values that are read off the features besides the logit.
         tied: the logit is log sum exp of the outputs.
@@ -140,6 +142,7 @@ class Discriminator(nn.Module):
         options: Options,
         *,
         classes: int,
+        maps: int = 0,
         discrimination: bool,
         outputs: int = 0,
         tied: bool = False,
@@ -150,25 +153,29 @@ class Discriminator(nn.Module):
         self.discrimination = MinibatchDiscrimination(features) if discrimination else None
         inputs = features + (self.discrimination.kernels if self.discrimination else 0)
         self.score = None if tied else PlainLinear(inputs, 1)
-        self.projection = nn.Embedding(classes, features) if classes else None
+        self.maps = LabelMaps(classes, maps, shape[1:]) if maps else None
+        self.projection = nn.Embedding(classes, features) if classes and not maps else None
         if self.projection is not None:
             nn.init.normal_(self.projection.weight, 0.0, features**-0.5)
         if tied and not outputs:
             raise SteadyganError("a tied logit needs outputs to be tied to", "set outputs, or tied=false")
         self.reader = PlainLinear(features, outputs) if outputs else None
-        self.reference = ReferenceBatch(shape) if options.virtual else None
+        self.reference = ReferenceBatch((shape[0] + maps, *shape[1:])) if options.virtual else None
 
     def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
-        """Last hidden features (N, F) of images (N, C, H, W).
+        """Last hidden features (N, F) of images (N, C, H, W), beside the maps of their labels where it has any.
 
         Raises:
-            SteadyganError: images of another shape.
+            SteadyganError: images of another shape, or a missing label.
         """
         if tuple(images.shape[1:]) != self.shape:
             raise SteadyganError(
                 f"images of shape {tuple(images.shape)} do not fit this discriminator",
                 f"give (N, {', '.join(map(str, self.shape))})",
             )
+        if self.maps is not None:
+            known = _checked_label(label, len(images), True, "discriminator")
+            images = self.maps(images, known)
         if self.reference is None:
             plain: Tensor = self.body(images, label)
             return plain
@@ -236,6 +243,21 @@ def needed_classes(config: NetworkConfig, classes: int) -> int:
     return classes
 
 
+def label_maps(config: NetworkConfig, shape: Shape, classes: int) -> int:
+    """Maps by class beside the image, where labels are concatenated: enough for one value of each class.
+
+    One map for images, and one for each class beside vectors (D, 1, 1). Paper: Mirza and Osindero 2014.
+    """
+    if config.condition != "concatenation":
+        return 0
+    return math.ceil(needed_classes(config, classes) / (shape[1] * shape[2]))
+
+
+def judged_shape(config: NetworkConfig, shape: Shape, classes: int) -> Shape:
+    """The shape of what a discriminator's body gets: the image's, with the maps of the label beside it."""
+    return (shape[0] + label_maps(config, shape, classes), *shape[1:])
+
+
 def label_embedding(config: NetworkConfig, latent: int, classes: int) -> nn.Embedding | None:
     """Class to a vector N(0, I) of at most 64 values, no longer than the latent, for a conditional generator."""
     needed = needed_classes(config, classes)
@@ -272,6 +294,7 @@ def finished_discriminator(
         shape,
         options,
         classes=needed,
+        maps=label_maps(config, shape, classes),
         discrimination=config.minibatch_discrimination,
         outputs=config.outputs,
         tied=config.tied,

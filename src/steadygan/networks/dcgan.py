@@ -14,6 +14,7 @@ from steadygan.networks.contract import (
     check_latent,
     finished_discriminator,
     finished_generator,
+    judged_shape,
     label_embedding,
 )
 from steadygan.networks.layers import Crop, PadToEven, PlainConvTranspose2d
@@ -72,7 +73,7 @@ def dcgan_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Di
     widths = stage_widths(len(sizes) - 1, config.capacity)[::-1]
     depth = _depth(config, len(widths))
     layers: list[nn.Module] = []
-    before = shape[0]
+    before = judged_shape(config, shape, classes)[0]
     for step, width in enumerate(widths):
         layers += [PadToEven(), nn.Conv2d(before, width, 4, 2, 1, bias=options.bias or step == 0)]
         layers += [*options.after(width, normalised=step > 0), *_extras(options, width, depth)]

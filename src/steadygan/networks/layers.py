@@ -94,6 +94,22 @@ class Halve(nn.Module):
         return F.avg_pool2d(values, 2, ceil_mode=True, count_include_pad=False)
 
 
+class LabelMaps(nn.Module):
+    """Learned maps of each class that stand beside the image's own channels, N(0, 1) at the start.
+
+    Not a weight layer, so that neither initialisations nor spectral normalisation change its scale: it is an input.
+    """
+
+    def __init__(self, classes: int, channels: int, size: Size) -> None:
+        super().__init__()
+        self.maps = nn.Parameter(torch.randn(classes, channels, *size))
+
+    def forward(self, images: Tensor, label: Tensor) -> Tensor:
+        """(N, C, H, W) and labels (N,) to (N, C + maps, H, W)."""
+        beside = F.embedding(label, self.maps.flatten(1)).view(len(label), *self.maps.shape[1:])
+        return torch.cat([images, beside.to(images.dtype)], 1)
+
+
 class MinibatchStd(nn.Module):
     """Appends a channel with the mean standard deviation over groups of samples (Karras et al. 2018).
 

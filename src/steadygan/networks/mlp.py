@@ -15,6 +15,7 @@ from steadygan.networks.contract import (
     check_latent,
     finished_discriminator,
     finished_generator,
+    judged_shape,
     label_embedding,
 )
 from steadygan.networks.layers import MinibatchStd, PlainLinear
@@ -87,8 +88,9 @@ def mlp_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Disc
     widths = mlp_widths(config)
     if config.hidden is None:
         widths.reverse()
-    layers = [nn.Flatten(), *_hidden(options, math.prod(shape), widths, skip_first=True)]
-    features = widths[-1] if widths else math.prod(shape)
+    inputs = math.prod(judged_shape(config, shape, classes))
+    layers = [nn.Flatten(), *_hidden(options, inputs, widths, skip_first=True)]
+    features = widths[-1] if widths else inputs
     if options.minibatch_std:
         layers.append(MinibatchStd())
         features += 1

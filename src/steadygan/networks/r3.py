@@ -21,6 +21,7 @@ from steadygan.networks.contract import (
     check_latent,
     finished_discriminator,
     finished_generator,
+    judged_shape,
     label_embedding,
 )
 from steadygan.networks.layers import Crop, Halve, PadToEven, PlainConv2d, ResidualBlock, SmoothDoubling, Upsample
@@ -142,7 +143,7 @@ def r3_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Discr
     options = _resolve(config)
     sizes = _sizes(shape)[::-1]
     widths = stage_widths(len(sizes), config.capacity)[::-1]
-    layers = _from_image(widths[0], shape, sizes[0])
+    layers = _from_image(widths[0], judged_shape(config, shape, classes), sizes[0])
     for step, width in enumerate(widths):
         if step:
             layers.append(Halve())

@@ -13,6 +13,7 @@ from steadygan.networks.contract import (
     Generator,
     check_latent,
     finished_discriminator,
+    judged_shape,
     needed_classes,
 )
 from steadygan.networks.layers import Halve, MinibatchStd, PlainConv2d, ResidualBlock, Upsample
@@ -175,5 +176,5 @@ def sngan_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Di
     """
     check_image_shape(shape)
     options = resolve(config, activation="relu", normalisation="none", initialisation="xavier", spectral_norm=True)
-    body = DiscriminatorBody(config, options, shape)
+    body = DiscriminatorBody(config, options, judged_shape(config, shape, classes))
     return finished_discriminator(body, body.width, options, shape, config, classes)

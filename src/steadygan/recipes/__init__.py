@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from steadygan.config import RunConfig
 from steadygan.errors import unknown
+from steadygan.recipes.conditional import cgan, cgan_projection
 from steadygan.recipes.dcgan import dcgan, lsgan
 from steadygan.recipes.facts import DataFacts
 from steadygan.recipes.mlp import mlp
@@ -24,6 +25,8 @@ RECIPES: dict[str, Recipe] = {
     "wgan-gp": wgan_gp,
     "sngan": sngan,
     "r3": r3,
+    "cgan": cgan,
+    "cgan-projection": cgan_projection,
 }
 
 

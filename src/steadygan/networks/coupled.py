@@ -1,0 +1,81 @@
+"""Coupled pairs: networks that all domains share but for the layers next to the image (Liu and Tuzel 2016)."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import nn
+
+from steadygan.config import NetworkConfig
+from steadygan.errors import SteadyganError
+from steadygan.networks.contract import Body, Discriminator, Generator, Sequence
+from steadygan.networks.dcgan import dcgan_discriminator, dcgan_generator
+from steadygan.networks.options import Options, resolve
+from steadygan.networks.several import Forked
+from steadygan.networks.sizes import Shape
+
+
+def coupled_generator(config: NetworkConfig, shape: Shape, latent: int, classes: int) -> Generator:
+    """The generator of ``dcgan`` with a last layer of each domain's own; the label is the domain.
+
+    The same latent under the labels 0 and 1 gives a pair: what is shared decides what is shown, the last layer how.
+
+    Raises:
+        SteadyganError: a network without labels, fewer than two domains, a shape or an option out of range.
+    """
+    options = _checked(config, classes, "relu")
+    generator = dcgan_generator(_plain(config), shape, latent, 0)
+    layers = _layers(generator.body)
+    cut = [place for place, layer in enumerate(layers) if isinstance(layer, nn.ConvTranspose2d)][-1]
+    generator.body = Forked(layers[:cut], _copies(layers[cut:], classes), last=True)
+    generator.labelled = True
+    options.finish(generator)
+    return generator
+
+
+def coupled_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Discriminator:
+    """The discriminator of ``dcgan`` with a first layer of each domain's own; the label is the domain.
+
+    Raises:
+        SteadyganError: a network without labels, fewer than two domains, a shape or an option out of range.
+    """
+    options = _checked(config, classes, "leaky-relu")
+    discriminator = dcgan_discriminator(_plain(config), shape, 0)
+    layers = _layers(discriminator.body)
+    convolutions = [place for place, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
+    cut = convolutions[1] if len(convolutions) > 1 else len(layers) - 1
+    discriminator.body = Forked(layers[cut:], _copies(layers[:cut], classes), last=False)
+    options.finish(discriminator)
+    return discriminator
+
+
+def _checked(config: NetworkConfig, classes: int, activation: str) -> Options:
+    """The options of the whole network, or SteadyganError where it cannot be coupled."""
+    if not config.conditional:
+        raise SteadyganError("a coupled network is told the domain by the label", "set its conditional=true")
+    if classes < 2:
+        raise SteadyganError(
+            f"coupled networks need two domains or more, and the data have {classes}",
+            'set data.domains, e.g. data.domains=["plain","negative"], or sort images into a sub-folder a domain',
+        )
+    options = resolve(config, activation=activation, normalisation="batch", initialisation="dcgan")
+    if options.virtual:
+        raise SteadyganError(
+            "normalisation 'virtual-batch' keeps one reference batch, and coupled networks have one a domain",
+            "choose 'batch' or 'layer'",
+        )
+    return options
+
+
+def _plain(config: NetworkConfig) -> NetworkConfig:
+    """The same network for one domain, not yet finished: spectral normalisation is put on when all layers are there."""
+    return config.model_copy(update={"name": "dcgan", "conditional": False, "spectral_norm": False})
+
+
+def _layers(body: Body) -> nn.Sequential:
+    assert isinstance(body, Sequence)
+    return body.layers
+
+
+def _copies(layers: nn.Sequential, count: int) -> list[nn.Module]:
+    return [copy.deepcopy(layers) for _ in range(count)]

@@ -1,0 +1,71 @@
+"""Networks of which each sample takes one of several ways: coupled layers, several generators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from steadygan.errors import SteadyganError
+from steadygan.networks.contract import Body
+
+Way = Callable[..., Tensor]
+
+
+def routed(which: Tensor, ways: Sequence[Way], *values: Tensor | None) -> Tensor:
+    """Sample i by way ``which[i]``: each way is passed once, by its own samples together, in their order.
+
+    ``which`` (N,) holds numbers below ``len(ways)``; ``values`` are (N, ...) or None. A way without a sample is not
+    passed at all, so statistics of a batch are those of a way's own samples.
+    """
+    order = which.argsort(stable=True)
+    counts = torch.bincount(which, minlength=len(ways)).tolist()
+    parts = [counts if one is None else one[order].split(counts) for one in values]
+    made = []
+    for number, way in enumerate(ways):
+        if counts[number]:
+            made.append(way(*(None if one is None else part[number] for one, part in zip(values, parts, strict=True))))
+    together: Tensor = torch.cat(made)[order.argsort()]
+    return together
+
+
+class Several(nn.Module):
+    """Several generators as one: the last values of the latent say, one-hot, which of them makes a sample.
+
+    Args:
+        generators: each takes latents (N, Z) and labels (N,) or None to images (N, C, H, W).
+    """
+
+    def __init__(self, generators: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.generators = nn.ModuleList(generators)
+
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        """Images (N, C, H, W) of latents (N, Z + number of generators) and labels (N,)."""
+        own, which = latent[:, : -len(self.generators)], latent[:, -len(self.generators) :].argmax(1)
+        return routed(which, list(self.generators), own, label)
+
+
+class Forked(Body):
+    """Layers shared by all labels, then layers of each label's own; or the other way round.
+
+    Args:
+        shared: the layers of all.
+        own: for each label its layers.
+        last: whether the labels' own layers come last (a generator) or first (a discriminator).
+    """
+
+    def __init__(self, shared: nn.Module, own: Sequence[nn.Module], *, last: bool) -> None:
+        super().__init__()
+        self.shared, self.own, self.last = shared, nn.ModuleList(own), last
+
+    def forward(self, values: Tensor, label: Tensor | None) -> Tensor:
+        """(N, ...) and labels (N,) to what the last layers give. Raises SteadyganError for a missing label."""
+        if label is None:
+            raise SteadyganError("coupled networks got no label", "give one domain number a sample")
+        ways = list(self.own)
+        if self.last:
+            return routed(label, ways, self.shared(values))
+        together: Tensor = self.shared(routed(label, ways, values))
+        return together
