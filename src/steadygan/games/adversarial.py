@@ -125,7 +125,7 @@ class AdversarialGame:
             shown.real = real
             for extra in extras:
                 terms |= extra(play, shown)
-        return terms | self._on_weights(play, "discriminator")
+        return terms | self.on_weights(play, "discriminator")
 
     def penalise(self, play: Play, judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Terms:
         """The gradient-based penalties that weigh anything and are due this round."""
@@ -162,7 +162,7 @@ class AdversarialGame:
             seen = Seen(play, judge, lambda images: self.shown(play, images), latent, label, made, fake)
             for extra in extras:
                 terms |= extra(play, seen)
-        return terms | self._on_weights(play, "generator")
+        return terms | self.on_weights(play, "generator")
 
     def fakes(self, play: Play, label: Tensor | None) -> tuple[Tensor, Tensor]:
         """New latents, one for every real of the batch, and what the generator makes of them."""
@@ -186,7 +186,7 @@ class AdversarialGame:
             wanted = judge.network.features(self.shown(play, play.batch.real), judge.label)  # type: ignore[operator]
         return feature_matching(wanted, judge.network.features(fake, judge.label))  # type: ignore[operator]
 
-    def _on_weights(self, play: Play, name: str) -> Terms:
+    def on_weights(self, play: Play, name: str) -> Terms:
         """Terms on the parameters themselves: weight penalties and historical averaging."""
         parameters: list[Tensor] = list(play.players[name].parameters())
         terms = {
