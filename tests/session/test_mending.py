@@ -101,8 +101,10 @@ def test_where_nothing_helps_the_run_ends_in_one_line_with_something_to_sample(l
     kinds = [event["kind"] for event in events(tmp_path / "run")]
     assert kinds[-2:] == ["given-up", "stop"]
     assert steadygan.load(tmp_path / "run").sample(4).isfinite().all()
-    lab.conduct(tmp_path / "run")
-    assert [event["kind"] for event in events(tmp_path / "run")] == kinds, "an ended run has nothing to go on with"
+    with pytest.raises(SteadyganError) as again:
+        lab.conduct(tmp_path / "run")
+    assert (str(again.value), again.value.code) == (str(caught.value), 1), "an ended run says again why it ended"
+    assert [event["kind"] for event in events(tmp_path / "run")] == kinds, "and has nothing to go on with"
 
 
 def test_adaptive_augmentation_and_health_turn_the_same_knob_without_undoing_each_other(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -81,8 +81,8 @@ class GameState:
     images_seen: int = 0
     rounds: int = 0
     attempt: int = 0
-    ended: bool = False
-    """Whether the run was ended before its time."""
+    ended: Stop | None = None
+    """The order that ended the run before its time."""
     parameters: dict[str, list[nn.Parameter]] = field(default_factory=dict, init=False, repr=False)
     """Every player's parameters, listed once a round: walking a network's modules costs as much as a small layer."""
 
@@ -92,7 +92,7 @@ class GameState:
 
     @property
     def done(self) -> bool:
-        return self.ended or self.images_seen >= self.setting.total
+        return self.ended is not None or self.images_seen >= self.setting.total
 
     def begin_round(self) -> None:
         """Set the clock for controls and randomness: a round depends on where it stands, not on what came before."""
@@ -127,7 +127,7 @@ class GameState:
         tree["memory"] = dict(self.memory)
         tree["snapshots"] = dict(self.snapshots)
         counters = {"images_seen": self.images_seen, "rounds": self.rounds, "attempt": self.attempt}
-        tree["counters"] = counters | {"ended": self.ended}
+        tree["counters"] = counters | {"ended": asdict(self.ended) if self.ended else {}}
         return tree
 
     def load_state_dict(self, tree: dict[str, Any]) -> None:
@@ -143,7 +143,8 @@ class GameState:
         self.memory = {name: value.to(self.device) for name, value in tree["memory"].items()}
         counters = tree["counters"]
         self.images_seen, self.rounds = int(counters["images_seen"]), int(counters["rounds"])
-        self.attempt, self.ended = int(counters["attempt"]), bool(counters["ended"])
+        self.attempt = int(counters["attempt"])
+        self.ended = Stop(**counters["ended"]) if counters["ended"] else None
 
     def snapshot(self) -> dict[str, Any]:
         """A copy in the CPU's memory to roll back to."""
@@ -176,7 +177,7 @@ class GameState:
             case RollBack(name):
                 self.roll_back(self._kept(name))
             case Stop():
-                self.ended = True
+                self.ended = order
 
     def _kept(self, name: str) -> dict[str, Any]:
         if name not in self.snapshots:

@@ -19,7 +19,7 @@ from steadygan.data.dataset import DataSet
 from steadygan.errors import SteadyganError, Stopped
 from steadygan.game import checkpoint
 from steadygan.game.loop import loop
-from steadygan.game.orders import Best, Order, RollBack, Stop, Tell
+from steadygan.game.orders import Best, Order, RollBack, Tell
 from steadygan.game.round import Record, crosses
 from steadygan.health.findings import BROKEN
 from steadygan.health.monitor import Monitor
@@ -43,7 +43,6 @@ class Run:
         self._wire()
         self.keeper = checkpoint.Keeper(folder.checkpoints, config.keep)
         self._stop = 0
-        self._end: Stop | None = None
         self._broken = False
 
     def _wire(self) -> None:
@@ -143,8 +142,10 @@ class Run:
             if stop and not state.done:
                 raise Stopped(stop, state.images_seen)
         outputs.finish(self.folder.path)
-        if self._end is not None and self._end.failed:
-            raise SteadyganError(f"stopped at {state.images_seen:,} images: {self._end.why}", self._end.remedy, code=1)
+        if state.ended is not None and state.ended.failed:
+            raise SteadyganError(
+                f"stopped at {state.images_seen:,} images: {state.ended.why}", state.ended.remedy, code=1
+            )
 
     def _measuring(self) -> Milestones | None:
         """What measures the average while the run goes on, where that is asked for."""
@@ -185,9 +186,6 @@ class Run:
                 self.watcher.event(f"[{in_short(int(event['images_seen']))} images] {line}")
             case Best(criterion, value):
                 self._keep_best(criterion, value)
-            case Stop():
-                self._end = order
-                self.state.obey(order)
             case _:
                 self.state.obey(order)
 
