@@ -115,6 +115,16 @@ def test_penalties_count_with_their_weight() -> None:
     assert found(course(20, **heavy | {"control_per_penalty.r1": 1.0})) == set(), "less than three times the logits"
 
 
+@pytest.mark.parametrize(
+    ("gap", "loss", "ill"), [(0.002, -0.002, False), (0.05, 1.38, True), (3.0, 0.7, False), (1e-6, -1e-6, True)]
+)
+def test_clipped_weights_smother_a_loss_that_they_hardly_move(gap: float, loss: float, ill: bool) -> None:
+    logits = {"discriminator_per_real_logits": gap, "discriminator_per_fake_logits": 0.0}
+    clipped = {"control_per_weight_clip": 0.01, "discriminator_per_loss": loss}
+    assert found(course(20, **logits, **clipped)) == ({"smothered"} if ill else set())
+    assert found(course(20, **logits, **clipped | {"control_per_weight_clip": 0.0})) == set()
+
+
 def test_a_step_shorter_for_the_same_gradient_is_a_shock_and_one_of_another_rate_is_not() -> None:
     for rate, ill in ((1.0, True), (0.05, False)):
         history = course(40, **{"control_per_learning_rate.generator": 1.0})

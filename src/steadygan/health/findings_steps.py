@@ -35,6 +35,8 @@ FLAT = 2e-5
 """Difference between the mean logits of reals and fakes that is none."""
 SHOCK = 8.0
 """How many times shorter steps may become at once for the same gradient; in healthy runs it is 5.2 at most."""
+TOLD_APART = 0.1
+"""Share of the loss below which the difference of the mean logits makes no difference to it."""
 APART = 1e4
 """Difference between the mean logits of reals and fakes that no bounded discriminator reaches."""
 FEWEST = 8
@@ -127,9 +129,10 @@ def smothered(history: History) -> Finding | None:
         names = {name: history.last(name) for name in history.points if name.startswith("penalty/")}
         words = f"the penalties weigh {weight:.3g}, and the logits of reals and fakes lie {gap:.2g} apart at most"
         return Finding(weight / least, names, words)
-    if history.last(CLIP, 0.0) > 0 and gap < FLAT:
+    # a Wasserstein loss is the gap itself; any other that hardly leaves what it is for equal logits teaches nothing
+    if history.last(CLIP, 0.0) > 0 and gap < max(FLAT, TOLD_APART * abs(history.now("discriminator/loss", WINDOW))):
         words = f"behind clipped weights the logits of reals and fakes lie {gap:.1g} apart at most"
-        return Finding(min(FLAT / max(gap, 1e-30), 1e3), {CLIP: history.last(CLIP)}, words)
+        return Finding(min(max(FLAT / max(gap, 1e-30), 1.0), 1e3), {CLIP: history.last(CLIP)}, words)
     return None
 
 

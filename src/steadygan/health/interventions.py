@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from steadygan.game.controls import Controls
-from steadygan.health.findings_steps import LONG, LOPSIDED, WINDOW, penalised, shortest
+from steadygan.health.findings_steps import LONG, LOPSIDED, WINDOW, first_step, penalised, shortest
 from steadygan.health.history import History
 
 OWNER = "health"
 """In whose name health turns controls."""
-USUAL = {"generator": 0.02, "discriminator": 0.01}
+USUAL = {"generator": 0.015, "discriminator": 0.01}
 """A step's length over that of the weights at which networks of every recipe learn with Adam."""
 SAFETY = 0.8
 """Steps longer than this share of what is told of as too long are shortened with those that are."""
@@ -106,14 +106,20 @@ def _pace(bench: Bench) -> Turns:
     return turns
 
 
-def _shorter(bench: Bench) -> Turns:
-    """Learning rates at which a step of now would be as long as usual, for players whose steps are long."""
-    turns: Turns = {}
-    for player, bound in LONG.items():
-        name, steps = f"learning_rate.{player}", bench.history.now(f"{player}/update", WINDOW)
-        other = min(bench.history.now(f"{one}/update", WINDOW) for one in LONG)
-        if steps > SAFETY * bound or steps > LOPSIDED * other:
-            turns |= bench.scaled(name, USUAL[player] / steps, 2.0**-20, 64.0)
+def _shorter(*, anew: bool) -> Callable[[Bench], Turns]:
+    """Learning rates at which steps are as long as usual, for players whose steps are long; from the first steps on."""
+
+    def turns(bench: Bench) -> Turns:
+        steps = {player: bench.history.now(f"{player}/update", WINDOW) for player in LONG}
+        found: Turns = {}
+        for player, bound in LONG.items():
+            if not (steps[player] > SAFETY * bound or steps[player] > LOPSIDED * min(steps.values())):
+                continue
+            # weights that have grown under long steps make them look shorter than they will be from small ones
+            length = max(steps[player], first_step(bench.history, player) if anew else 0.0)
+            found |= bench.scaled(f"learning_rate.{player}", USUAL[player] / length, 2.0**-20, 64.0)
+        return found
+
     return turns
 
 
@@ -171,10 +177,12 @@ INTERVENTIONS: dict[str, Intervention] = {
     "back-pace": Intervention(
         "back to the last healthy snapshot, learning rates set by their steps", _pace, True, "pace"
     ),
-    "shorter-steps": Intervention("learning rates set by the steps of now, where these are too long", _shorter),
+    "shorter-steps": Intervention(
+        "learning rates set by the steps of now, where these are too long", _shorter(anew=False)
+    ),
     "back-shorter-steps": Intervention(
-        "back to the last healthy snapshot, learning rates set by the steps of now, where these are too long",
-        _shorter,
+        "back to the last healthy snapshot, learning rates set by the longest steps, where these are too long",
+        _shorter(anew=True),
         True,
     ),
     "slower-players": Intervention("both learning rates halved", _slower()),
