@@ -46,7 +46,7 @@ def patient(shape: tuple[int, int, int], name: str = "dcgan", **options: object)
     return Patient(
         players={"generator": generator, "discriminator": judge},
         make=make,
-        judge=lambda images: in_eval(judge, images),
+        judge=lambda images, label: in_eval(judge, images),
         real=blobs(128, shape, 1),
         held_out=blobs(64, shape, 2),
         reference=blobs(256, shape, 3),

@@ -33,7 +33,7 @@ def healthy(digits: Tensor) -> Patient:
     return Patient(
         players={},
         make=lambda kind, count: digits[1500 : 1500 + count],
-        judge=lambda images: images.mean((1, 2, 3)),
+        judge=lambda images, label: images.mean((1, 2, 3)),
         real=digits[:256],
         held_out=digits[256:400],
         reference=digits[400:1500],
@@ -127,7 +127,7 @@ def judged(healthy: Patient, compared: Baseline, train: float, held_out: float, 
     """With logits by set, and a spread of 1."""
     means = [(healthy.real, train), (healthy.held_out, held_out)]
 
-    def judge(images: Tensor) -> Tensor:
+    def judge(images: Tensor, label: Tensor | None) -> Tensor:
         own = next((m for rows, m in means if bool((rows[:, None] == images[None, :1]).flatten(2).all(2).any())), fake)
         return own + torch.linspace(-1.7, 1.7, len(images)) + 0 * images.mean((1, 2, 3))
 
@@ -170,11 +170,11 @@ def test_overfitting_error_is_the_spread_over_draws() -> None:
 
 
 def test_slopes_of_the_discriminator(healthy: Patient, compared: Baseline) -> None:
-    steep = dataclasses.replace(healthy, judge=lambda images: 3.0 * images.flatten(1).sum(1))
+    steep = dataclasses.replace(healthy, judge=lambda images, label: 3.0 * images.flatten(1).sum(1))
     found, _ = examine(steep, compared, {}, COUNT)
     assert found["gradient_real"] == pytest.approx(24.0)  # 3 times the root of 64 pixels
     assert found["gradient_fake"] == pytest.approx(24.0)
-    flat = dataclasses.replace(healthy, judge=lambda images: torch.zeros(len(images)))
+    flat = dataclasses.replace(healthy, judge=lambda images, label: torch.zeros(len(images)))
     found, _ = examine(flat, compared, {}, COUNT)
     assert found["gradient_real"] == found["gradient_fake"] == 0.0
     assert "held_out_margin" not in found

@@ -37,14 +37,20 @@ class Patient:
     make: Callable[[str, int], Tensor]
     """("average" or "raw", count) to images (N, C, H, W) in [-1, 1], float32 on the device, of the run's fixed
     latents, network in eval mode, no gradient; the same images for the same weights."""
-    judge: Callable[[Tensor], Tensor] | None
-    """The discriminator in eval mode: images to logits (N,), differentiable in the images; None where there is none."""
+    judge: Callable[[Tensor, Tensor | None], Tensor] | None
+    """The discriminator in eval mode: images and their labels to logits (N,), differentiable in the images; None where
+    there is none."""
     real: Tensor
     """(N, C, H, W) in [-1, 1]: fixed training rows, N about 256."""
     held_out: Tensor
     """(M, C, H, W): fixed held-out rows; M may be 0."""
     reference: Tensor
     """(K, C, H, W): more fixed training rows, none of them in ``real``."""
+    real_label: Tensor | None = None
+    """(N,): classes of ``real``, where the players take labels; so the next two."""
+    held_out_label: Tensor | None = None
+    fake_label: Tensor | None = None
+    """Classes of the images that ``make`` gives, in their order; at least as many."""
 
 
 class CheckUp:
@@ -129,32 +135,37 @@ class CheckUp:
     @cached_property
     def real_logits(self) -> Tensor | None:
         """Logits (N,) of training images, float64 on the CPU; None without a discriminator, or not finite."""
-        return self._logits(self.patient.real)
+        return self._logits(self.patient.real, self.patient.real_label)
 
     @cached_property
     def held_out_logits(self) -> Tensor | None:
         """Logits (M,) of held-out images; None where there are fewer than 2."""
-        return self._logits(self.patient.held_out)
+        return self._logits(self.patient.held_out, self.patient.held_out_label)
 
     @cached_property
     def fake_logits(self) -> Tensor | None:
         """Logits (N,) of the raw generator's images, those that the discriminator plays against."""
-        return self._logits(self.raw)
+        return self._logits(self.raw, self.patient.fake_label)
 
     @torch.no_grad()
-    def _logits(self, images: Tensor) -> Tensor | None:
+    def _logits(self, images: Tensor, label: Tensor | None) -> Tensor | None:
         if self.patient.judge is None or len(images) < 2 or not bool(images.isfinite().all()):
             return None
-        logits = torch.cat([self.patient.judge(part) for part in torch.split(images, CHUNK)]).double().cpu()
+        parts = []
+        for start in range(0, len(images), CHUNK):
+            rows = slice(start, min(start + CHUNK, len(images)))
+            parts.append(self.patient.judge(images[rows], None if label is None else label[rows]))
+        logits = torch.cat(parts).double().cpu()
         return logits if bool(logits.isfinite().all()) else None
 
-    def slope(self, images: Tensor) -> float | None:
+    def slope(self, images: Tensor, label: Tensor | None) -> float | None:
         """Mean over images of ``|| d logit / d image ||``, taken on 64 of them; parameters get no gradient."""
         if self.patient.judge is None or len(images) == 0 or not bool(images.isfinite().all()):
             return None
         with torch.enable_grad():
-            inputs = images[:: max(1, len(images) // GRADIENTS)][:GRADIENTS].detach().clone().requires_grad_(True)
-            logits = self.patient.judge(inputs)
+            step = max(1, len(images) // GRADIENTS)
+            inputs = images[::step][:GRADIENTS].detach().clone().requires_grad_(True)
+            logits = self.patient.judge(inputs, None if label is None else label[: len(images) : step][:GRADIENTS])
             if not logits.requires_grad:
                 return 0.0
             (gradient,) = torch.autograd.grad(logits.sum(), inputs, allow_unused=True)

@@ -112,6 +112,14 @@ def overfitting_error(checkup: CheckUp) -> float | None:
     return found[1] if found else None
 
 
+def _slope_at_real(checkup: CheckUp) -> float | None:
+    return checkup.slope(checkup.patient.real, checkup.patient.real_label)
+
+
+def _slope_at_fake(checkup: CheckUp) -> float | None:
+    return checkup.slope(checkup.raw, checkup.patient.fake_label)
+
+
 def held_out_margin(checkup: CheckUp) -> float | None:
     """``(mean D(held out) - mean D(fake)) / pooled standard deviation``."""
     unseen, fake = checkup.held_out_logits, checkup.fake_logits
@@ -188,8 +196,8 @@ SIGNALS: dict[str, Signal] = {
     "overfitting": Signal("how much of its lead the discriminator learned by heart", "0..1", overfitting),
     "overfitting_error": Signal("standard error of overfitting", "as overfitting", overfitting_error),
     "held_out_margin": Signal("the discriminator's lead on unseen images", "standard deviations", held_out_margin),
-    "gradient_real": Signal("slope of the discriminator at real images", "logits", lambda c: c.slope(c.patient.real)),
-    "gradient_fake": Signal("slope of the discriminator at samples", "logits", lambda c: c.slope(c.raw)),
+    "gradient_real": Signal("slope of the discriminator at real images", "logits", _slope_at_real),
+    "gradient_fake": Signal("slope of the discriminator at samples", "logits", _slope_at_fake),
     "saturation": Signal("values that sit wrongly at the end of their range", "share", saturation),
     "dead": Signal("feature maps of the generator that never change", "share", dead),
     "spectral.generator": Signal(

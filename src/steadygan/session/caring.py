@@ -49,13 +49,17 @@ class Examination:
         held = seeding.numpy_generator("check-up held out").permutation(self.data.held_out)
         # never the same rows twice: neighbours and duplicates are sought between the two
         count = min(self.config.health.count, len(rows) // 2)
+        real, unseen = rows[:count], held[: self.config.health.count]
         return Patient(
             players=self.state.players,
             make=self._make,
             judge=self._judge if self.family.judge is not None else None,
-            real=self._images(self._in_turns(rows[:count], count)),
-            held_out=self._images(self._in_turns(held, self.config.health.count)),
+            real=self._images(real),
+            held_out=self._images(unseen),
             reference=self._images(rows[count : count + self._room()]),
+            real_label=self._labels(real),
+            held_out_label=self._labels(unseen),
+            fake_label=self._fake_labels(self.config.health.count),
         )
 
     def _room(self) -> int:
@@ -63,24 +67,26 @@ class Examination:
         channels, height, width = self.data.shape
         return max(256, min(REFERENCE, PIXELS // (channels * height * width)))
 
-    def _in_turns(self, rows: np.ndarray, count: int) -> np.ndarray:
-        """The first ``count`` rows; where the players take labels, row i is of class i modulo the number of classes."""
-        if self.data.labels is None or not self._conditional("discriminator"):
-            return rows[:count]
-        of_class = [rows[self.data.labels[rows] == label] for label in range(self.config.classes)]
-        depth = min(len(one) for one in of_class)
-        return np.stack([one[:depth] for one in of_class], 1).ravel()[:count]
+    def _labels(self, rows: np.ndarray) -> Tensor | None:
+        """Classes of rows, where any player takes labels."""
+        if self.data.labels is None or not any(map(self._conditional, self.config.players)):
+            return None
+        return torch.from_numpy(self.data.labels[rows]).to(self.state.device)
+
+    def _fake_labels(self, count: int) -> Tensor | None:
+        """Classes for the generator: those of training images, so that they are as frequent as there."""
+        if self.data.labels is None or not len(self.data.train):
+            return None
+        rows = seeding.numpy_generator("check-up labels").choice(self.data.train, count)
+        return self._labels(rows)
 
     def _conditional(self, player: str) -> bool:
-        return player in self.config.players and self.config.players[player].network.conditional
+        return self.config.players[player].network.conditional
 
     def _images(self, rows: np.ndarray) -> Tensor:
         if not len(rows):
             return torch.zeros((0, *self.data.shape), device=self.state.device)
         return self.data.rows(rows).to(self.state.device).float().div_(127.5).sub_(1.0)
-
-    def _turns(self, count: int, start: int = 0) -> Tensor:
-        return ((torch.arange(count) + start) % max(1, self.config.classes)).to(self.state.device)
 
     @torch.no_grad()
     def _make(self, which: str, count: int) -> Tensor:
@@ -89,7 +95,7 @@ class Examination:
         like = next(network.parameters())
         source = seeding.generator("check-up", self.config.seed)
         latent = self.latent(count, source).to(like.device, like.dtype)
-        labels = self._turns(count) if self._conditional("generator") else None
+        labels = self._fake_labels(count) if self._conditional("generator") else None
         training = network.training
         network.eval()
         made = [
@@ -101,18 +107,18 @@ class Examination:
         # the averaged generator's images are looked at as they are delivered
         return images.clamp(-1, 1) if which == "average" else images
 
-    def _judge(self, images: Tensor) -> Tensor:
+    def _judge(self, images: Tensor, label: Tensor | None) -> Tensor:
         """Logits as they are given outside training; the players' states stay as they are."""
         assert self.family.judge is not None
         players = self.state.players
         packing = self.config.packing
         usable = len(images) // packing * packing
-        labels = self._turns(usable) if self._conditional("discriminator") else None
+        labels = None if label is None else label[:usable]
         shown = pack(images[:usable], packing) if packing > 1 else images
         training = {name: player.training for name, player in players.items()}
         for player in players.values():
             player.eval()
-        logits = self.family.judge(players, shown.to(next(players["discriminator"].parameters()).dtype), labels)
+        logits = self.family.judge(players, shown.to(next(players["generator"].parameters()).dtype), labels)
         for name, player in players.items():
             player.train(training[name])
         return logits.float()
