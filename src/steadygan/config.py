@@ -112,6 +112,8 @@ class NetworkConfig(Settings):
     """Values that a discriminator reads off its features besides the logit: classes, codes; 0: none."""
     tied: bool = False
     """The logit is the log of the summed exponentials of the outputs (Salimans et al. 2016) instead of its own."""
+    outputs_of: Literal["reals", "fakes"] = "reals"
+    """What the outputs tell apart where the logit is tied to them: with those of fakes, high ones speak for a fake."""
     extra: dict[str, Any] = {}
     """Handed on to a network from outside the package."""
 

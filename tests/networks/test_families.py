@@ -47,7 +47,7 @@ def gradient_penalty(discriminator: nn.Module, images: Tensor, label: Tensor | N
 
 
 def test_both_tables_have_the_same_families() -> None:
-    assert set(GENERATORS) == set(DISCRIMINATORS) == {"mlp", "dcgan", "sngan", "r3"}
+    assert set(GENERATORS) == set(DISCRIMINATORS) == {"mlp", "dcgan", "sngan", "r3", "coupled"}
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -21,6 +21,7 @@ from steadygan.data.cache import Block, Job, Progress, Stored, build, default_fo
 from steadygan.data.dataset import DataSet
 from steadygan.data.decode import EXTENSIONS, Target, Unreadable, decode, quiet
 from steadygan.data.digits import load_digits
+from steadygan.data.domains import check_domains, show_in
 from steadygan.data.split import duplicates, split
 from steadygan.errors import SteadyganError, unknown
 
@@ -78,6 +79,7 @@ def open_data(
         SteadyganError: the source is unknown, missing, empty or unreadable, too many images are bad, or the cache
             cannot be written.
     """
+    check_domains(config.domains)
     root = cache if cache is not None else default_folder()
     source = _resolve(config, root, progress)
     try:
@@ -89,6 +91,8 @@ def open_data(
     finally:
         source.close()
     _check_bad(config, stored)
+    if config.domains:
+        stored = show_in(stored, config.domains, root, progress=progress)
     return _divide(config, stored)
 
 

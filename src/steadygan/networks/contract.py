@@ -103,20 +103,31 @@ class Generator(nn.Module):
         Raises:
             SteadyganError: latents of another size, or a missing label.
         """
+        values, label = self.entered(latent, label)
+        images: Tensor = self.body(values, label)
+        if self.reference is not None:
+            images = images[REFERENCE_SIZE:]
+        return OUTPUTS[self.output](images)
+
+    def entered(self, latent: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """What the body gets: latents (N, Z), the label's embedding beside them where it has one, and labels.
+
+        A reference batch stands before them.
+
+        Raises:
+            SteadyganError: latents of another size, or a missing label.
+        """
         if latent.ndim != 2 or latent.shape[1] != self.latent:
             raise SteadyganError(
                 f"latent of shape {tuple(latent.shape)} does not fit this generator", f"give (N, {self.latent})"
             )
-        label = _checked_label(label, len(latent), self.labelled, "generator")
+        label = checked_label(label, len(latent), self.labelled, "generator")
         if self.reference is not None:
             latent, label = self.reference.prepend(latent, label)
         values = latent
         if self.embedding is not None and label is not None:
             values = torch.cat([latent, self.embedding(label)], 1)
-        images: Tensor = self.body(values, label)
-        if self.reference is not None:
-            images = images[REFERENCE_SIZE:]
-        return OUTPUTS[self.output](images)
+        return values, label
 
 
 class Discriminator(nn.Module):
@@ -131,7 +142,7 @@ class Discriminator(nn.Module):
         maps: channels of learned maps by class that the body gets beside the image; 0: labels are projected instead.
         discrimination: add minibatch discrimination before the last layer.
         outputs: values that are read off the features besides the logit.
-        tied: the logit is log sum exp of the outputs.
+        tied: the logit is log sum exp of the outputs, or its negative where they are kinds of fakes.
     """
 
     def __init__(
@@ -146,6 +157,7 @@ class Discriminator(nn.Module):
         discrimination: bool,
         outputs: int = 0,
         tied: bool = False,
+        outputs_of: str = "reals",
     ) -> None:
         super().__init__()
         self.shape, self.labelled = shape, classes > 0
@@ -160,6 +172,7 @@ class Discriminator(nn.Module):
         if tied and not outputs:
             raise SteadyganError("a tied logit needs outputs to be tied to", "set outputs, or tied=false")
         self.reader = PlainLinear(features, outputs) if outputs else None
+        self.outputs_of = outputs_of
         self.reference = ReferenceBatch((shape[0] + maps, *shape[1:])) if options.virtual else None
 
     def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
@@ -174,7 +187,7 @@ class Discriminator(nn.Module):
                 f"give (N, {', '.join(map(str, self.shape))})",
             )
         if self.maps is not None:
-            known = _checked_label(label, len(images), True, "discriminator")
+            known = checked_label(label, len(images), True, "discriminator")
             images = self.maps(images, known)
         if self.reference is None:
             plain: Tensor = self.body(images, label)
@@ -188,9 +201,10 @@ class Discriminator(nn.Module):
         Raises:
             SteadyganError: a missing label.
         """
-        label = _checked_label(label, len(features), self.labelled, "discriminator")
+        label = checked_label(label, len(features), self.labelled, "discriminator")
         if self.score is None:
-            return self.read(features).logsumexp(1)
+            together = self.read(features).logsumexp(1)
+            return together if self.outputs_of == "reals" else -together
         values = features
         if self.discrimination is not None:
             values = torch.cat([features, self.discrimination(features)], 1)
@@ -215,7 +229,8 @@ class Discriminator(nn.Module):
         return self.head(self.features(images, label), label)
 
 
-def _checked_label(label: Tensor | None, count: int, needed: bool, player: str) -> Tensor | None:
+def checked_label(label: Tensor | None, count: int, needed: bool, player: str) -> Tensor | None:
+    """Labels (N,) as long integers; None where they are not needed. Raises SteadyganError where they do not fit."""
     if not needed:
         return None
     if label is None:
@@ -298,6 +313,7 @@ def finished_discriminator(
         discrimination=config.minibatch_discrimination,
         outputs=config.outputs,
         tied=config.tied,
+        outputs_of=config.outputs_of,
     )
     options.finish(discriminator)
     return discriminator

@@ -8,7 +8,7 @@ from torch import nn
 
 from steadygan.config import NetworkConfig
 from steadygan.errors import SteadyganError
-from steadygan.networks.contract import Body, Discriminator, Generator, Sequence
+from steadygan.networks.contract import Body, Discriminator, Generator, Sequence, needed_classes
 from steadygan.networks.dcgan import dcgan_discriminator, dcgan_generator
 from steadygan.networks.options import Options, resolve
 from steadygan.networks.several import Forked
@@ -19,10 +19,13 @@ def coupled_generator(config: NetworkConfig, shape: Shape, latent: int, classes:
     """The generator of ``dcgan`` with a last layer of each domain's own; the label is the domain.
 
     The same latent under the labels 0 and 1 gives a pair: what is shared decides what is shown, the last layer how.
+    Without labels there is one domain, and the network is that of ``dcgan``.
 
     Raises:
-        SteadyganError: a network without labels, fewer than two domains, a shape or an option out of range.
+        SteadyganError: fewer than two domains, a shape or an option out of range.
     """
+    if not config.conditional:
+        return dcgan_generator(config, shape, latent, classes)
     options = _checked(config, classes, "relu")
     generator = dcgan_generator(_plain(config), shape, latent, 0)
     layers = _layers(generator.body)
@@ -37,8 +40,10 @@ def coupled_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> 
     """The discriminator of ``dcgan`` with a first layer of each domain's own; the label is the domain.
 
     Raises:
-        SteadyganError: a network without labels, fewer than two domains, a shape or an option out of range.
+        SteadyganError: fewer than two domains, a shape or an option out of range.
     """
+    if not config.conditional:
+        return dcgan_discriminator(config, shape, classes)
     options = _checked(config, classes, "leaky-relu")
     discriminator = dcgan_discriminator(_plain(config), shape, 0)
     layers = _layers(discriminator.body)
@@ -51,11 +56,9 @@ def coupled_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> 
 
 def _checked(config: NetworkConfig, classes: int, activation: str) -> Options:
     """The options of the whole network, or SteadyganError where it cannot be coupled."""
-    if not config.conditional:
-        raise SteadyganError("a coupled network is told the domain by the label", "set its conditional=true")
-    if classes < 2:
+    if needed_classes(config, classes) < 2:
         raise SteadyganError(
-            f"coupled networks need two domains or more, and the data have {classes}",
+            "coupled networks need two domains or more, and the data have one",
             'set data.domains, e.g. data.domains=["plain","negative"], or sort images into a sub-folder a domain',
         )
     options = resolve(config, activation=activation, normalisation="batch", initialisation="dcgan")
@@ -77,5 +80,5 @@ def _layers(body: Body) -> nn.Sequential:
     return body.layers
 
 
-def _copies(layers: nn.Sequential, count: int) -> list[nn.Module]:
+def _copies(layers: nn.Module, count: int) -> list[nn.Module]:
     return [copy.deepcopy(layers) for _ in range(count)]

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from steadygan.errors import SteadyganError
-from steadygan.networks.contract import Body
+from steadygan.networks.contract import Body, checked_label
 
 Way = Callable[..., Tensor]
 
@@ -21,11 +20,11 @@ def routed(which: Tensor, ways: Sequence[Way], *values: Tensor | None) -> Tensor
     """
     order = which.argsort(stable=True)
     counts = torch.bincount(which, minlength=len(ways)).tolist()
-    parts = [counts if one is None else one[order].split(counts) for one in values]
+    parts = [None if one is None else torch.split(one[order], counts) for one in values]
     made = []
     for number, way in enumerate(ways):
         if counts[number]:
-            made.append(way(*(None if one is None else part[number] for one, part in zip(values, parts, strict=True))))
+            made.append(way(*(None if part is None else part[number] for part in parts)))
     together: Tensor = torch.cat(made)[order.argsort()]
     return together
 
@@ -61,11 +60,10 @@ class Forked(Body):
         self.shared, self.own, self.last = shared, nn.ModuleList(own), last
 
     def forward(self, values: Tensor, label: Tensor | None) -> Tensor:
-        """(N, ...) and labels (N,) to what the last layers give. Raises SteadyganError for a missing label."""
-        if label is None:
-            raise SteadyganError("coupled networks got no label", "give one domain number a sample")
-        ways = list(self.own)
+        """(N, ...) and labels (N,) to what the last layers give. Raises SteadyganError for a missing or wrong label."""
+        which = checked_label(label, len(values), True, "generator" if self.last else "discriminator")
+        assert which is not None
         if self.last:
-            return routed(label, ways, self.shared(values))
-        together: Tensor = self.shared(routed(label, ways, values))
+            return routed(which, list(self.own), self.shared(values))
+        together: Tensor = self.shared(routed(which, list(self.own), values))
         return together

@@ -6,12 +6,22 @@ from collections.abc import Callable
 
 from steadygan.config import RunConfig
 from steadygan.errors import unknown
+from steadygan.recipes.cogan import cogan
 from steadygan.recipes.conditional import cgan, cgan_projection
 from steadygan.recipes.dcgan import dcgan, lsgan
 from steadygan.recipes.facts import DataFacts
+from steadygan.recipes.fgan import f_gan
 from steadygan.recipes.mlp import mlp
 from steadygan.recipes.r3 import digits, r3
 from steadygan.recipes.sngan import sngan
+from steadygan.recipes.variety import (
+    consistency,
+    feature_matching,
+    mad_gan,
+    minibatch_discrimination,
+    pacgan,
+    unrolled,
+)
 from steadygan.recipes.wgan import wgan, wgan_gp
 
 Recipe = Callable[[DataFacts], RunConfig]
@@ -27,6 +37,14 @@ RECIPES: dict[str, Recipe] = {
     "r3": r3,
     "cgan": cgan,
     "cgan-projection": cgan_projection,
+    "cogan": cogan,
+    "mad-gan": mad_gan,
+    "f-gan": f_gan,
+    "unrolled": unrolled,
+    "pacgan": pacgan,
+    "consistency": consistency,
+    "feature-matching": feature_matching,
+    "minibatch-discrimination": minibatch_discrimination,
 }
 
 
