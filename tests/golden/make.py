@@ -29,9 +29,11 @@ HERE = Path(__file__).resolve().parent
 ROUNDS = 12
 TINY = (
     "batch=16", "images=100000", "threads=1", "precision=float64", "record_every=1", "latent.size=8",
-    "generator.network.capacity=4", "discriminator.network.capacity=4",
 )  # fmt: skip
-NARROW = {"mlp": ("generator.network.hidden=[16,8]", "discriminator.network.hidden=[8,16]")}
+NARROW = {
+    "mlp": ("generator.network.hidden=[16,8]", "discriminator.network.hidden=[8,16]"),
+    "aae": ("discriminator.network.hidden=[8]",),
+}
 PINNED = ("/loss", "/gradient_norm", "_logits", "/spread")
 
 
@@ -39,7 +41,8 @@ def trajectory(recipe: str) -> dict[str, list[float]]:
     """Losses, gradient norms, logits and spread of each round, by name."""
     data = open_data(DataConfig())
     facts = DataFacts(data.name, len(data.train), data.shape, data.classes, DataConfig())
-    config = settings.apply(recipes.build(recipe, facts), [*TINY, *NARROW.get(recipe, ())])
+    small = planning.with_capacity(recipes.build(recipe, facts), 4)
+    config = settings.apply(small, [*TINY, *NARROW.get(recipe, ())])
     config = planning.settle(prepare(config, data))
     with computing(1, deterministic=True):
         wired = wire(config, data)

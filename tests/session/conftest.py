@@ -26,9 +26,12 @@ from steadygan.session.wiring import Wired, prepare, wire
 
 TINY = (
     "batch=8", "images=96", "threads=1", "sample_count=4", "record_every=8", "sample_every=48", "checkpoint_every=16",
-    "keep=100", "generator.network.capacity=4", "discriminator.network.capacity=4", "latent.size=8",
+    "keep=100", "latent.size=8",
 )  # fmt: skip
-NARROW = {"mlp": ("generator.network.hidden=[8]", "discriminator.network.hidden=[8]")}
+NARROW = {
+    "mlp": ("generator.network.hidden=[8]", "discriminator.network.hidden=[8]"),
+    "aae": ("discriminator.network.hidden=[8]",),
+}
 
 
 class Diary(Silent):
@@ -75,7 +78,8 @@ class Lab:
     def config(self, recipe: str = "mlp", *given: str) -> RunConfig:
         """A tiny run of ``recipe`` on the digits, settled."""
         facts = DataFacts(self.data.name, len(self.data.train), self.data.shape, self.data.classes, DataConfig())
-        config = settings.apply(recipes.build(recipe, facts), [*TINY, *NARROW.get(recipe, ()), *given])
+        small = planning.with_capacity(recipes.build(recipe, facts), 4)
+        config = settings.apply(small, [*TINY, *NARROW.get(recipe, ()), *given])
         return planning.settle(prepare(config, self.data))
 
     def start(self, path: Path, config: RunConfig) -> RunFolder:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from steadygan.games.autoencoder import ADVERSARIAL_AUTOENCODER, VARIATIONAL_AUTOENCODER
+from steadygan.games.bigan import BIGAN
 from steadygan.games.consistency import CONSISTENCY
 from steadygan.games.divergence import DIVERGENCE
 from steadygan.games.family import Family
 from steadygan.games.several import SEVERAL
 from steadygan.games.unrolled import UNROLLED
+from steadygan.games.vae_gan import VAE_GAN
 
 FAMILIES: dict[str, Family] = {
     "adversarial": Family(lambda kit: kit.adversarial.moves()),
@@ -14,5 +17,9 @@ FAMILIES: dict[str, Family] = {
     "f-gan": DIVERGENCE,
     "unrolled": UNROLLED,
     "consistency": CONSISTENCY,
+    "adversarial-autoencoder": ADVERSARIAL_AUTOENCODER,
+    "variational-autoencoder": VARIATIONAL_AUTOENCODER,
+    "bigan": BIGAN,
+    "vae-gan": VAE_GAN,
 }
 """What the setting ``game`` names."""

@@ -13,6 +13,7 @@ from steadygan.networks.build import (
 from steadygan.networks.contract import Discriminator, DiscriminatorFactory, Generator, GeneratorFactory
 from steadygan.networks.encoders import (
     Encoder,
+    Law,
     PairDiscriminator,
     build_encoder,
     build_latent_discriminator,
@@ -34,6 +35,7 @@ __all__ = [
     "Encoder",
     "Generator",
     "GeneratorFactory",
+    "Law",
     "PairDiscriminator",
     "Shape",
     "build_discriminator",

@@ -22,17 +22,23 @@ WIDTH_FACTOR = 16
 """Width of the layers that join an image's features and a latent, over the capacity: 256 at a capacity of 16."""
 
 
-class Code(NamedTuple):
+class Law(NamedTuple):
     """What an encoder says of images: normal laws of latents (N, Z), or the latents themselves where it is sure."""
 
     mean: Tensor
     log_variance: Tensor | None
 
+    def to(self, kind: torch.dtype) -> Law:
+        """The same in another precision."""
+        return Law(self.mean.to(kind), None if self.log_variance is None else self.log_variance.to(kind))
+
     def drawn(self) -> Tensor:
         """A latent of each law, ``mean + exp(log_variance / 2) * noise``, through which gradients flow; (N, Z)."""
         if self.log_variance is None:
             return self.mean
-        return self.mean + (self.log_variance / 2).exp() * torch.randn_like(self.mean)
+        # of the usual precision whatever the network's, like all latents: the random numbers are then the same
+        noise = torch.randn(self.mean.shape, device=self.mean.device).to(self.mean.dtype)
+        return self.mean + (self.log_variance / 2).exp() * noise
 
 
 class Encoder(nn.Module):
@@ -53,17 +59,17 @@ class Encoder(nn.Module):
         found: Tensor = self.network.features(images, label)  # type: ignore[operator]
         return found
 
-    def code(self, images: Tensor, label: Tensor | None = None) -> Code:
+    def law(self, images: Tensor, label: Tensor | None = None) -> Law:
         """The laws of the latents of images (N, C, H, W), and of labels (N,) where the encoder takes them."""
         values: Tensor = self.network.read(self.features(images, label))  # type: ignore[operator]
         if not self.stochastic:
-            return Code(values, None)
+            return Law(values, None)
         mean, spread = values.chunk(2, 1)
-        return Code(mean, SPREAD_LIMIT * (spread / SPREAD_LIMIT).tanh())
+        return Law(mean, SPREAD_LIMIT * (spread / SPREAD_LIMIT).tanh())
 
     def forward(self, images: Tensor, label: Tensor | None = None) -> Tensor:
         """The likeliest latents (N, Z) of images (N, C, H, W)."""
-        return self.code(images, label).mean
+        return self.law(images, label).mean
 
 
 class PairDiscriminator(nn.Module):

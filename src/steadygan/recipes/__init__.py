@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from steadygan.config import RunConfig
 from steadygan.errors import unknown
+from steadygan.recipes.autoencoder import aae, vae
+from steadygan.recipes.bigan import ali, bigan
 from steadygan.recipes.cogan import cogan
 from steadygan.recipes.conditional import cgan, cgan_projection
 from steadygan.recipes.dcgan import dcgan, lsgan
@@ -14,6 +16,7 @@ from steadygan.recipes.fgan import f_gan
 from steadygan.recipes.mlp import mlp
 from steadygan.recipes.r3 import digits, r3
 from steadygan.recipes.sngan import sngan
+from steadygan.recipes.vae_gan import vae_gan
 from steadygan.recipes.variety import (
     consistency,
     feature_matching,
@@ -45,6 +48,11 @@ RECIPES: dict[str, Recipe] = {
     "consistency": consistency,
     "feature-matching": feature_matching,
     "minibatch-discrimination": minibatch_discrimination,
+    "aae": aae,
+    "vae": vae,
+    "bigan": bigan,
+    "ali": ali,
+    "vae-gan": vae_gan,
 }
 
 

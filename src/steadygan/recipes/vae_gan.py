@@ -1,0 +1,17 @@
+"""A variational autoencoder that looks with a discriminator's eyes. Paper: Larsen et al. 2016."""
+
+from __future__ import annotations
+
+from steadygan.config import LatentConfig, RunConfig
+from steadygan.recipes.facts import DataFacts
+from steadygan.recipes.parts import player, run
+
+
+def vae_gan(facts: DataFacts) -> RunConfig:
+    """VAE-GAN: DCGAN players, images compared in the discriminator's features, non-saturating loss."""
+    players = {
+        "encoder": player("dcgan", 16, rate=1e-3),
+        "generator": player("dcgan", 16, rate=1e-3),
+        "discriminator": player("dcgan", 16, rate=1e-3),
+    }
+    return run("vae-gan", facts, players, game="vae-gan", latent=LatentConfig(size=32), images=400_000)
