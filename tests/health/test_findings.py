@@ -67,6 +67,7 @@ HEALTHY: dict[str, Curve] = {
     "health/constant_images": flat(0.0),
     "health/broken": flat(0.0),
     "health/images": flat(2000.0),
+    "health/spectral.generator": falls(8.0, 12.0),
     "round": lambda progress: 1500 * progress,
     "penalty/r1": falls(0.1, 0.05),
     "control/penalty.r1": flat(0.5),
@@ -187,6 +188,9 @@ ILL: dict[str, Sequence[tuple[dict[str, Curve], float]]] = {
     ],
     "long-steps": [({"discriminator/update": flat(0.08)}, 0.2), ({"generator/update": flat(0.2)}, 0.5)],
     "short-steps": [({"generator/update": flat(0.0003)}, 0.3), ({"discriminator/update": flat(0.0003)}, 0.05)],
+    "swollen": [
+        ({"generator/update": flat(0.0003), "health/spectral.generator": flat(900.0), "penalty/r1": flat(0.0)}, 0.3)
+    ],
     "few-images": [
         ({"round": lambda progress: 50_000 * progress}, 0.1),
         ({"control/top_k": flat(0.03)}, 0.1),

@@ -17,6 +17,7 @@ from steadygan.health.findings_steps import (
     short_steps,
     shortest,
     smothered,
+    swollen,
     unbounded,
 )
 from steadygan.health.history import History
@@ -44,7 +45,7 @@ def course(count: int, **changes: float) -> History:
 
 
 def found(history: History) -> set[str]:
-    looks = (long_steps, short_steps, smothered, unbounded, few_images, shock)
+    looks = (long_steps, short_steps, smothered, unbounded, few_images, shock, swollen)
     return {look.__name__ for look in looks if look(history)}
 
 
@@ -106,6 +107,14 @@ def test_a_run_that_is_long_enough_may_take_short_steps() -> None:
         other = course(10, **short)
         other.total = round(other.total * times)
         assert short_steps(other) is None, "long enough, or so short that nothing would help"
+
+
+def test_steps_that_only_look_short_beside_large_weights_are_not_made_longer() -> None:
+    large = {"generator_per_update": 0.001, "health_per_spectral.generator": 500.0}
+    assert found(course(10, **large)) == {"swollen"}
+    assert found(course(10, **large | {"health_per_spectral.generator": 12.0})) == {"short_steps"}
+    held = {"penalty_per_r1": 0.1, "control_per_penalty.r1": 0.5}
+    assert found(course(10, **large, **held)) == set(), "penalties pull them in"
 
 
 def test_penalties_count_with_their_weight() -> None:

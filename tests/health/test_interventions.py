@@ -140,6 +140,8 @@ def test_it_gives_nothing_where_nothing_is_there(name: str) -> None:
         ("back-all-fakes", {}, {}),
         ("add-penalty", {}, {"penalty.r1": 0.1, "penalty.r2": 0.1}),
         ("back-add-penalty", WITH_PENALTY, {}),
+        ("back-penalty-pace", WITH_PENALTY, {}),
+        ("back-penalty-pace", {}, {"penalty.r1": 0.1, "penalty.r2": 0.1, "learning_rate.discriminator": 0.0001}),
     ],
 )
 def test_values_by_hand(name: str, given_values: dict[str, float], values: dict[str, float]) -> None:

@@ -109,9 +109,17 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("generator/update", "discriminator/update", "round"),
         "raise the learning rate of that player, or train longer",
         findings_steps.short_steps,
-        at="record",
         confirm=1,
         remedies=("back-pace",),
+        urgency=7,
+    ),
+    "swollen": Diagnosis(
+        "the generator starts from weights so large that its output sticks at the ends of its range",
+        ("generator/update", "health/spectral.generator", "round"),
+        "start from smaller weights (initialisation)",
+        findings_steps.swollen,
+        confirm=1,
+        remedies=("back-penalty-pace",),
         urgency=7,
     ),
     "few-images": Diagnosis(

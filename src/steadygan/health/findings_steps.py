@@ -23,6 +23,9 @@ REACH = 0.1
 """First step times the root of the number of rounds, below which a player does not leave its first weights."""
 WINDOW = 8
 """Records that a length is the median of."""
+GAIN = "health/spectral.generator"
+SWOLLEN = 60.0
+"""Gain of a generator's layer; those of sound generators of all recipes lie below 14 at first."""
 YOUTH = 0.15
 """Share of the run that first steps may lie in: later ones tell who has won."""
 LEAST_ROUNDS = 200
@@ -88,20 +91,34 @@ def long_steps(history: History) -> Finding | None:
     return Finding(ratio / LOPSIDED, evidence, f"the generator's steps are {ratio:.0f} times the discriminator's")
 
 
+def _short(history: History, player: str) -> Finding | None:
+    """The player's first steps, where they are too short; a loss that asks nothing of it yet gives steps of 0."""
+    size, least = first_step(history, player), shortest(history)
+    if not 0 < size < least:
+        return None
+    words = f"a step changes the {player}'s weights by {size:.2%}; in a run of this length {least:.2%} is needed"
+    return Finding(least / size, {f"{player}/update": size}, words)
+
+
 def short_steps(history: History) -> Finding | None:
     """The first steps of a player are so short beside its weights that it gets nowhere within the run."""
     if history.last(CLIP, 0.0) > 0:
         return None
-    least = shortest(history)
-    for player in PLAYERS:
-        size = first_step(history, player)
-        # a loss that asks nothing of the discriminator yet gives steps of 0
-        if 0 < size < least:
-            words = (
-                f"a step changes the {player}'s weights by {size:.2%}; in a run of this length {least:.2%} is needed"
-            )
-            return Finding(least / size, {f"{player}/update": size}, words)
-    return None
+    # beside weights that are too large any step looks short
+    large = history.early(GAIN, 2) > SWOLLEN
+    return (None if large else _short(history, "generator")) or _short(history, "discriminator")
+
+
+def swollen(history: History) -> Finding | None:
+    """A layer of the generator starts with weights so large that steps are nothing beside them.
+
+    A game with penalties pulls them in by itself.
+    """
+    gain, finding = history.early(GAIN, 2), _short(history, "generator")
+    if finding is None or not gain > SWOLLEN or penalised(history) > 0:
+        return None
+    words = f"a layer of the generator has a gain of {gain:.0f}, and {finding.words}"
+    return Finding(gain / SWOLLEN, finding.evidence | {GAIN: gain}, words)
 
 
 def penalised(history: History, *, first: bool = False) -> float:

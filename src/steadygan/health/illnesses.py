@@ -165,7 +165,7 @@ ILLNESSES: dict[str, Illness] = {
     "saturation": Illness(
         "the generator's last layer starts so large that its outputs stand at the ends of their range",
         (100, 500, 5000),
-        ("short-steps", "saturation", "stall", "strong-discriminator"),
+        ("swollen", "saturation", "stall", "strong-discriminator"),
         moves=illness_moves.saturation,
     ),
     "checkerboard": Illness(

@@ -212,6 +212,11 @@ INTERVENTIONS: dict[str, Intervention] = {
     "back-all-fakes": Intervention(
         "back to the last healthy snapshot; from now on all fakes teach the generator", _all_fakes, True
     ),
+    "back-penalty-pace": Intervention(
+        "back to the last healthy snapshot, penalties R1 and R2 added and learning rates set by their steps",
+        lambda bench: (added | _pace(bench)) if (added := _add_penalty(bench)) else {},
+        True,
+    ),
     "back-guard": Intervention(
         "back to the last healthy snapshot; from now on steps whose gradient is not finite are left out",
         lambda bench: bench.moved("skip_broken", 1.0, 1.0),
