@@ -191,10 +191,8 @@ ILL: dict[str, Sequence[tuple[dict[str, Curve], float]]] = {
     "swollen": [
         ({"generator/update": flat(0.0003), "health/spectral.generator": flat(900.0), "penalty/r1": flat(0.0)}, 0.3)
     ],
-    "few-images": [
-        ({"round": lambda progress: 50_000 * progress}, 0.1),
-        ({"control/top_k": flat(0.03)}, 0.1),
-    ],
+    "few-images": [({"round": lambda progress: 50_000 * progress}, 0.1)],
+    "few-fakes": [({"control/top_k": flat(0.03)}, 0.1)],
     "strong-discriminator": [
         (
             {

@@ -8,6 +8,7 @@ import pytest
 
 from steadygan.health.findings_steps import (
     LONG,
+    few_fakes,
     few_images,
     first_step,
     long_steps,
@@ -45,7 +46,7 @@ def course(count: int, **changes: float) -> History:
 
 
 def found(history: History) -> set[str]:
-    looks = (long_steps, short_steps, smothered, unbounded, few_images, shock, swollen)
+    looks = (long_steps, short_steps, smothered, unbounded, few_images, few_fakes, shock, swollen)
     return {look.__name__ for look in looks if look(history)}
 
 
@@ -107,6 +108,16 @@ def test_a_run_that_is_long_enough_may_take_short_steps() -> None:
         other = course(10, **short)
         other.total = round(other.total * times)
         assert short_steps(other) is None, "long enough, or so short that nothing would help"
+
+
+def test_few_images_are_told_from_few_fakes() -> None:
+    assert found(course(20, control_per_top_k=0.05)) == {"few_fakes"}
+    assert found(course(20, control_per_top_k=0.2)) == set()
+    small = course(20, control_per_top_k=0.05)
+    small.points["round"] = [(place, place / 4) for place, _ in small.points["round"]]
+    assert found(small) == {"few_images"}
+    five = {"control_per_steps.discriminator": 16.0}
+    assert found(course(20, **five)) == {"few_images"}, "four images for each of sixteen steps"
 
 
 def test_steps_that_only_look_short_beside_large_weights_are_not_made_longer() -> None:

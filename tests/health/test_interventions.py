@@ -126,7 +126,6 @@ def test_it_gives_nothing_where_nothing_is_there(name: str) -> None:
         ("lighter-discriminator", WITH_PENALTY, {"penalty.r1": 0.25, "penalty.r2": 0.25}),
         ("lighter-discriminator", {"weight_clip": 0.01}, {"weight_clip": 0.04}),
         ("more-discriminator-steps", {}, {"steps.discriminator": 2.0}),
-        ("noise", {}, {"instance_noise": 0.1}),
         ("augmentation", {"augmentation": 0.5}, {"augmentation": 0.8}),
         ("augmentation", {"augmentation": 0.8}, {}),
         ("back-clip", {}, {"clip.generator": 1.0, "clip.discriminator": 4.0}),

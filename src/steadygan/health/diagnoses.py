@@ -101,7 +101,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "lower the learning rate of that player",
         findings_steps.long_steps,
         at="record",
-        remedies=("back-shorter-steps", *("shorter-steps",) * 5),
+        remedies=(*("back-shorter-steps",) * 2, *("shorter-steps",) * 4),
         urgency=7,
     ),
     "short-steps": Diagnosis(
@@ -125,11 +125,22 @@ DIAGNOSES: dict[str, Diagnosis] = {
     "few-images": Diagnosis(
         "the batches are so small that a step is mostly chance",
         ("round",),
-        "raise the batch, or top_k",
+        "raise the batch",
         findings_steps.few_images,
         at="record",
         confirm=8,
-        remedies=("back-all-fakes", "back-add-penalty"),
+        remedies=("add-penalty",),
+        urgency=6,
+        outside=True,
+    ),
+    "few-fakes": Diagnosis(
+        "so few fakes teach the generator that a step is mostly chance",
+        ("round", "control/top_k"),
+        "raise top_k, or the batch",
+        findings_steps.few_fakes,
+        at="record",
+        confirm=8,
+        remedies=("back-all-fakes",),
         urgency=6,
     ),
     "overfitting": Diagnosis(
@@ -181,7 +192,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "lower the discriminator's learning rate, raise the generator's, or add a penalty",
         findings.strong_discriminator,
         confirm=3,
-        remedies=("back-pace", "back-penalty", "back-matching", "faster-generator", "slower-discriminator", "noise"),
+        remedies=("back-pace", "back-penalty", "back-matching", "faster-generator", "slower-discriminator"),
         urgency=4,
     ),
     "collapse": Diagnosis(

@@ -30,7 +30,7 @@ YOUTH = 0.15
 """Share of the run that first steps may lie in: later ones tell who has won."""
 LEAST_ROUNDS = 200
 """A run of fewer gets nowhere at any rate."""
-BEGINNING = 0.06
+BEGINNING = 0.075
 """Share of the run in which the players' steps show their rates rather than who has won."""
 OUTWEIGHED = 3.0
 """How many times as heavy as the difference of the mean logits penalties may be."""
@@ -153,14 +153,25 @@ def smothered(history: History) -> Finding | None:
     return None
 
 
+def _images_a_step(history: History) -> float:
+    return history.total / rounds(history) / max(history.last("control/steps.discriminator", 1.0), 1.0)
+
+
 def few_images(history: History) -> Finding | None:
-    """So few images teach at a time that the direction of a step is mostly chance."""
-    steps = max(history.last("control/steps.discriminator", 1.0), 1.0)
-    images = history.total / rounds(history) / steps * min(history.last("control/top_k", 1.0), 1.0)
+    """So few images are seen at a time that the direction of a step is mostly chance."""
+    images = _images_a_step(history)
     if not images < FEWEST - 0.5:
         return None
-    words = f"a step is taken on {images:.0f} images"
-    return Finding(FEWEST / max(images, 1e-9), {"round": history.last("round")}, words)
+    return Finding(FEWEST / images, {"round": history.last("round")}, f"a step is taken on {images:.0f} images")
+
+
+def few_fakes(history: History) -> Finding | None:
+    """So few of the fakes teach the generator at a time that the direction of its step is mostly chance."""
+    share, images = history.last("control/top_k", 1.0), _images_a_step(history)
+    if not share * images < FEWEST - 0.5 <= images:
+        return None
+    words = f"a step of the generator is taken on {share * images:.0f} of {images:.0f} fakes"
+    return Finding(FEWEST / max(share * images, 1e-9), {"control/top_k": share}, words)
 
 
 def unbounded(history: History) -> Finding | None:

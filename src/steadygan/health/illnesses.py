@@ -195,7 +195,7 @@ ILLNESSES: dict[str, Illness] = {
     "top-k": Illness(
         "only the few most convincing fakes teach the generator",
         (0.3, 0.1, 0.03),
-        ("few-images", "mode-dropping", "collapse"),
+        ("few-fakes", "mode-dropping", "collapse"),
         config=illness_config.top_k,
     ),
     "collapse": Illness(

@@ -197,7 +197,6 @@ INTERVENTIONS: dict[str, Intervention] = {
     "more-discriminator-steps": Intervention(
         "one more step of the discriminator a round", lambda bench: bench.moved("steps.discriminator", 1.0, 5.0)
     ),
-    "noise": Intervention("instance noise of 0.1 more", lambda bench: bench.moved("instance_noise", 0.1, 0.3)),
     "augmentation": Intervention("augmentation strength 0.3 more", lambda bench: bench.moved("augmentation", 0.3, 0.9)),
     "back-matching": Intervention(
         "back to the last healthy snapshot; the generator is also tied to the features of the data",

@@ -281,9 +281,12 @@ class Treatment:
         case = self._open_case()
         diagnosis = self.diagnoses[case.diagnosis]
         self.case = None
-        words = f"nothing helped; {diagnosis.advice}"
+        words = diagnosis.advice if diagnosis.outside else f"nothing helped; {diagnosis.advice}"
         told = event(record, "given-up", case.diagnosis, case.number, words=words)
         orders: list[Order] = [Tell(told, f"{case.diagnosis}: {words}")]
+        if diagnosis.outside:
+            # the sign stays whatever is done: what brought the samples nearer is worth keeping
+            return orders
         if not diagnosis.fatal:
             return orders + self._put_back(case.before)
         self.over = True
