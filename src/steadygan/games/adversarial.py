@@ -139,10 +139,7 @@ class AdversarialGame:
     def be_believed(self, play: Play) -> Terms:
         """What the generator wants: that its fakes are taken for real."""
         label = play.batch.label if self.conditional else None
-        made = play.shared.pop(f"fakes.{play.part}", None)
-        latent = play.shared.pop(f"latents.{play.part}", None)
-        if made is None or latent is None:
-            latent, made = self.fakes(play, label)
+        latent, made = self.fakes_again(play, label)
         fake = self.shown(play, made)
         judge = self.judge(play, label, fake)
         fake_logits = judge(fake)
@@ -168,6 +165,12 @@ class AdversarialGame:
         """New latents, one for every real of the batch, and what the generator makes of them."""
         latent = self.latent(len(play.batch.real), play.device).to(play.batch.real.dtype)
         return latent, _images(play.players["generator"](latent, label), play.batch.real)
+
+    def fakes_again(self, play: Play, label: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Latents and fakes of the discriminator's move, or new ones where it left none."""
+        made = play.shared.pop(f"fakes.{play.part}", None)
+        latent = play.shared.pop(f"latents.{play.part}", None)
+        return (latent, made) if made is not None and latent is not None else self.fakes(play, label)
 
     def shown(self, play: Play, images: Tensor) -> Tensor:
         """Images as the discriminator gets to see them."""

@@ -61,6 +61,41 @@ def discriminator(config: RunConfig, options: Any, latent: Latent) -> nn.Module:
     return build_discriminator(config.players["discriminator"].network, packed, config.classes)
 
 
+def reading(outputs: Callable[[RunConfig, Any], int], *, tied: bool = False) -> Builder:
+    """Builder of a discriminator that reads as many values off its features as the game needs, besides the logit."""
+
+    def build(config: RunConfig, options: Any, latent: Latent) -> nn.Module:
+        own = config.players["discriminator"]
+        network = own.network.model_copy(update={"outputs": outputs(config, options), "tied": tied})
+        players = config.players | {"discriminator": own.model_copy(update={"network": network})}
+        return discriminator(config.model_copy(update={"players": players}), options, latent)
+
+    return build
+
+
+def read_classes(players: Players, images: Tensor, options: Any) -> Tensor:
+    """Probabilities (N, K) of the classes that a discriminator reads off images."""
+    judge: Any = players["discriminator"]
+    probabilities: Tensor = judge.read(judge.features(images)).softmax(1)
+    return probabilities
+
+
+def check_reader(config: RunConfig) -> None:
+    """Raise SteadyganError where a discriminator cannot read values off single images of unknown class."""
+    network = config.players["discriminator"].network
+    if network.outputs or network.tied:
+        raise SteadyganError(
+            f"the game {config.game!r} decides itself what its discriminator reads", "leave outputs and tied out"
+        )
+    if config.packing > 1:
+        raise SteadyganError(f"the game {config.game!r} reads single images and no packs", "set packing=1")
+    if network.conditional:
+        raise SteadyganError(
+            f"the discriminator of the game {config.game!r} must not be told the classes",
+            "set discriminator.network.conditional=false",
+        )
+
+
 def plain_latent(config: RunConfig, options: Any) -> Latent:
     """Latents of the distribution that the settings name."""
     return Latent(config.latent.size, LATENTS[config.latent.distribution])
@@ -91,6 +126,7 @@ class Family:
         averages: players whose average is kept and saved; ``generator`` makes the samples.
         judge: logits of images for health; None where no player judges images.
         encode: from the averages, images and labels to latents; None where nothing encodes.
+        classify: from the averages, images and options to probabilities (N, K) of classes; None where nothing can.
         controls: further controls by name.
         knobs: settings of the standard game that the moves heed.
         check: raises SteadyganError where settings, options and data do not fit the game.
@@ -105,6 +141,7 @@ class Family:
     averages: tuple[str, ...] = ("generator",)
     judge: Callable[[Players, Tensor, Tensor | None], Tensor] | None = judge
     encode: Callable[[Players, Tensor, Tensor | None], Tensor] | None = None
+    classify: Callable[[Players, Tensor, Any], Tensor] | None = None
     controls: Callable[[RunConfig, Any], Mapping[str, Knob]] = lambda config, options: {}
     knobs: frozenset[str] = KNOBS
     check: Callable[[RunConfig, Any, DataSet], None] = lambda config, options, data: None

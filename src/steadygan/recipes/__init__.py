@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from steadygan.config import RunConfig
 from steadygan.errors import unknown
+from steadygan.recipes.acgan import acgan
 from steadygan.recipes.autoencoder import aae, vae
 from steadygan.recipes.bigan import ali, bigan
 from steadygan.recipes.cogan import cogan
@@ -13,8 +14,10 @@ from steadygan.recipes.conditional import cgan, cgan_projection
 from steadygan.recipes.dcgan import dcgan, lsgan
 from steadygan.recipes.facts import DataFacts
 from steadygan.recipes.fgan import f_gan
+from steadygan.recipes.infogan import infogan
 from steadygan.recipes.mlp import mlp
 from steadygan.recipes.r3 import digits, r3
+from steadygan.recipes.semi_supervised import semi_supervised
 from steadygan.recipes.sngan import sngan
 from steadygan.recipes.vae_gan import vae_gan
 from steadygan.recipes.variety import (
@@ -40,6 +43,9 @@ RECIPES: dict[str, Recipe] = {
     "r3": r3,
     "cgan": cgan,
     "cgan-projection": cgan_projection,
+    "acgan": acgan,
+    "infogan": infogan,
+    "semi-supervised": semi_supervised,
     "cogan": cogan,
     "mad-gan": mad_gan,
     "f-gan": f_gan,

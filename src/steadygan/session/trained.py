@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygan.config import RunConfig
+from steadygan.data.given import Progress, read_images
 from steadygan.errors import SteadyganError
 from steadygan.game import checkpoint
 from steadygan.games.latents import Code
@@ -60,17 +61,20 @@ class Trained:
         """The same in chunks, for counts that do not fit in memory."""
         if count < 1:
             raise SteadyganError(f"cannot make {count} samples", "ask for at least 1")
-        if label is not None and not self.config.players["generator"].network.conditional:
-            raise SteadyganError("this run's generator takes no labels", "leave the label out")
-        if label is not None and not 0 <= label < self.config.classes:
-            last = self.config.classes - 1
-            raise SteadyganError(f"label {label} is not a class of this run", f"choose from 0 to {last}")
+        self._check_label(label)
         draw_latents(self.config, torch.zeros(()), seed, 0, label, code)  # refuses a wrong code before the first chunk
         starts = range(0, count, CHUNK)
         return (self._chunk(first // CHUNK, seed, label, code)[: count - first] for first in starts)
 
     def _chunk(self, chunk: int, seed: int, label: int | None, code: Mapping[str, float] | None) -> Tensor:
         return draw_samples(self.generator, self.config, self.device, seed, chunk, label, code)
+
+    def _check_label(self, label: int | None) -> None:
+        if label is not None and not self.config.players["generator"].network.conditional:
+            raise SteadyganError("this run's generator takes no labels", "leave the label out")
+        if label is not None and not 0 <= label < self.config.classes:
+            last = self.config.classes - 1
+            raise SteadyganError(f"label {label} is not a class of this run", f"choose from 0 to {last}")
 
     @property
     def codes(self) -> Mapping[str, Code]:
@@ -89,22 +93,79 @@ class Trained:
         Raises:
             SteadyganError: a family without an encoder, or images of another shape.
         """
+        self._check_encodes()
+        self._check_shape(images)
+        networks, encode = self.networks, self.family.encode
+        assert encode is not None  # as it was just checked
+        return self._in_chunks(lambda part, one: encode(networks, part, one), images, label)
+
+    @torch.no_grad()
+    def classify(self, images: Tensor) -> Tensor:
+        """Probabilities (N, K) of the classes, or of the categories that the game found, of images in [-1, 1].
+
+        Raises:
+            SteadyganError: a family that tells no classes, or images of another shape.
+        """
+        if self.family.classify is None:
+            raise SteadyganError(
+                f"the game {self.config.game!r} tells no classes", "train with semi-supervised, acgan or infogan"
+            )
+        self._check_shape(images)
+        networks, classify, own = self.networks, self.family.classify, options(self.family, self.config)
+        return self._in_chunks(lambda part, _: classify(networks, part, own), images, None)
+
+    def _check_encodes(self) -> None:
         if self.family.encode is None:
             raise SteadyganError(
                 f"the game {self.config.game!r} has no encoder", "train one that has, as `steadygan recipes` lists them"
             )
+
+    def _check_shape(self, images: Tensor) -> None:
         if tuple(images.shape[1:]) != self.config.shape:
             raise SteadyganError(
                 f"images of shape {tuple(images.shape)} do not fit this run",
                 f"bring them to (N, {', '.join(map(str, self.config.shape or ()))})",
             )
-        networks, encode = self.networks, self.family.encode
-        return self._in_chunks(lambda part, one: encode(networks, part, one), images, label)
 
     @torch.no_grad()
     def decode(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] of latents (N, Z), and of labels (N,) where the generator takes them."""
         return self._in_chunks(self.generator, latent, label).clamp(-1, 1)
+
+    def bring_back(self, images: Tensor, *, label: int | None = None) -> Tensor:
+        """What the generator makes of the latents of images (N, C, H, W) in [-1, 1]; of the same shape.
+
+        Args:
+            images: what is encoded.
+            label: class that all are made in, and encoded in, where the networks take labels.
+
+        Raises:
+            SteadyganError: a family without an encoder, images of another shape, or a label missing or not wanted.
+        """
+        self._check_encodes()
+        conditional = self.config.players["generator"].network.conditional
+        if conditional and label is None:
+            raise SteadyganError("this run's generator takes labels", "say which class to make with label")
+        self._check_label(label)
+        labels = None if label is None else torch.full((len(images),), label)
+        return self.decode(self.encode(images, labels), labels)
+
+    def read(self, source: str, count: int = CHUNK, *, progress: Progress | None = None) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] from an image, a folder, a zip or an array, brought to this run's shape.
+
+        Args:
+            source: where they are.
+            count: how many at most; the first ones are taken.
+            progress: told what takes long.
+
+        Raises:
+            SteadyganError: a family without an encoder, no such source, or no image that can be read there.
+        """
+        self._check_encodes()
+        shape = self.config.shape
+        assert shape is not None  # as the constructor has seen to
+        rows = read_images(source, self.config.data, shape, count, progress=progress)
+        return torch.from_numpy(rows.copy()).float().div_(127.5).sub_(1.0)
 
     def _in_chunks(
         self, job: Callable[[Tensor, Tensor | None], Tensor], values: Tensor, label: Tensor | None
