@@ -24,12 +24,13 @@ class SteadyganError(Exception):
 
 
 class Stopped(Exception):
-    """A signal asked the run to stop; the round was finished and everything is saved."""
+    """A signal or a person asked the run to stop; the round was finished and everything is saved."""
 
-    def __init__(self, number: int, images_seen: int) -> None:
+    def __init__(self, number: int, images_seen: int, by: str = "") -> None:
         self.code = 128 + number
         self.images_seen = images_seen
-        super().__init__(f"stopped by {signal.Signals(number).name} at {images_seen:,} images; everything is saved")
+        who = by or signal.Signals(number).name
+        super().__init__(f"stopped by {who} at {images_seen:,} images; everything is saved")
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

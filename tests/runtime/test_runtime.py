@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from steadygan.errors import SteadyganError
 from steadygan.runtime import devices, seeding, storage
-from steadygan.runtime.folder import LINES, RunFolder, plain
+from steadygan.runtime.folder import LINES, WISHES, RunFolder, plain
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -78,7 +78,7 @@ def test_reasons_in_words() -> None:
 def test_a_new_run_has_all_files_and_is_never_overwritten(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.create('{"seed": 1}')
-    assert {path.name for path in folder.path.iterdir()} == {"config.json", "samples", "checkpoints", *LINES}
+    assert {path.name for path in folder.path.iterdir()} == {"config.json", "samples", "checkpoints", *LINES, WISHES}
     assert folder.read_config() == '{"seed": 1}'
     with pytest.raises(SteadyganError, match="never overwritten.*steadygan resume"):
         folder.create("{}")

@@ -39,6 +39,8 @@ def _story(found: api.Diagnosed) -> list[tuple[int, str]]:
 
 def _said(event: Mapping[str, Any]) -> str:
     kind, words = str(event["kind"]), str(event.get("words", "no longer seen"))
+    if kind == "wish":
+        return f"{event['by']}: {words}"
     if kind == "intervention":
         return f"{event['diagnosis']} -> {words}"
     return (

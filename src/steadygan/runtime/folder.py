@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,10 @@ from steadygan.runtime import storage
 
 LINES = ("records.jsonl", "events.jsonl", "metrics.jsonl")
 """Files that only ever grow by lines, and that a resumed run cuts back to its checkpoint."""
+WISHES = "wishes.jsonl"
+"""What people asked of the run and what it answered; never cut back."""
+PATIENCE = (0.02, 0.1)
+"""Seconds between attempts to hold a run: whoever only looks whether it is held lets go at once."""
 
 
 def plain(value: Any) -> Any:
@@ -77,7 +82,7 @@ class RunFolder:
         storage.make_folder(self.samples)
         storage.make_folder(self.checkpoints)
         try:
-            for name in LINES:
+            for name in (*LINES, WISHES):
                 (self.path / name).touch()
             storage.write_file(self.config, config)
         except OSError as error:
@@ -138,14 +143,28 @@ class RunFolder:
             self._lock = open(self.path / ".lock", "a")
         except OSError as error:
             raise storage.cannot_write(self.path, error) from None
+        for wait in (*PATIENCE, 0.0):
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(wait)
+            else:
+                return self
+        self._lock.close()
+        raise SteadyganError(f"another process is training in {self.path}", "wait for it or stop it first")
+
+    def held(self) -> bool:
+        """Whether a process trains in this folder at this moment."""
+        import fcntl
+
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with open(self.path / ".lock") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._lock.close()
-            raise SteadyganError(
-                f"another process is training in {self.path}", "wait for it or stop it first"
-            ) from None
-        return self
+            return True
+        except OSError:
+            return False
+        return False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -7,7 +7,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,6 +32,10 @@ from steadygan.session.evaluating import Milestones
 from steadygan.session.waiting import Waiting
 from steadygan.session.watching import Pace, Silent, Watcher
 from steadygan.session.wiring import Wired, wire
+from steadygan.session.wishes import Wishes, gone_back
+
+WAIT = 0.2
+"""Seconds between looks for a wish while the run is paused."""
 
 
 class Run:
@@ -42,6 +46,7 @@ class Run:
         self.watcher: Watcher = watcher or Silent()
         self._wire()
         self.keeper = checkpoint.Keeper(folder.checkpoints, config.keep)
+        self.wishes = Wishes(folder)
         self._stop = 0
         self._broken = False
 
@@ -115,6 +120,7 @@ class Run:
         state, config = self.state, self.config
         self._marks = [(time.monotonic(), state.images_seen)]
         seen = state.images_seen
+        self.wishes.begin((state.attempt, seen))
         measuring = self._measuring()
         if seen == 0:
             self._picture()
@@ -140,7 +146,7 @@ class Run:
             if last or milestone or crosses(config.checkpoint_every, before, record.images_seen):
                 self._save(milestone=milestone, last=last)
             if stop and not state.done:
-                raise Stopped(stop, state.images_seen)
+                raise Stopped(stop, state.images_seen, self.wishes.leaving)
         outputs.finish(self.folder.path)
         if state.ended is not None and state.ended.failed:
             raise SteadyganError(
@@ -171,12 +177,41 @@ class Run:
             self._record(record)
             if self.config.health.mode != "mend":
                 self._must_be_finite(record)
-        for order in orders:
-            self._carry_out(order)
+        self._carry_out_all(orders)
         back = any(isinstance(order, RollBack) for order in orders)
+        if back:
+            self._carry_out_all(self.wishes.standing())
+        back |= record.measured and self._heed()
         if back:
             self._marks = [(time.monotonic(), self.state.images_seen)]
         return back and not self.state.done
+
+    def _heed(self) -> bool:
+        """Fulfil what people wish, and wait as long as they have paused the run; True after a rollback."""
+        back = waited = False
+        while not self.state.done:
+            orders = self.wishes.hear(self.state)
+            self._carry_out_all(orders)
+            if any(isinstance(order, RollBack) for order in orders):
+                back = True
+                monitor = self.state.companions.get("health")
+                if isinstance(monitor, Monitor):
+                    self._carry_out_all(gone_back(monitor, self.state.images_seen))
+                self._carry_out_all(self.wishes.standing())
+                continue
+            if self.wishes.leaving:
+                self._stop = self._stop or signal.SIGTERM
+            if not self.wishes.paused or self._stop:
+                break
+            waited = True
+            time.sleep(WAIT)
+        if waited:
+            self._marks = [(time.monotonic(), self.state.images_seen)]
+        return back
+
+    def _carry_out_all(self, orders: Iterable[Order]) -> None:
+        for order in orders:
+            self._carry_out(order)
 
     def _carry_out(self, order: Order) -> None:
         """The session's part of an order, or the game's."""
