@@ -147,6 +147,30 @@ def sample(
     console.print(said, markup=False)
 
 
+def sample_from(
+    run: Path, source: str, count: int, form: str, wish: Wish, out: Path | None, device: str, *, best: bool = False
+) -> None:
+    """Encode images and write what the generator makes of their latents; in a grid beside the images themselves."""
+    if out is not None and out.exists():
+        raise SteadyganError(f"{out} exists; nothing is overwritten", "choose another --out")
+    if wish.code:
+        raise SteadyganError("--from and --code were both given", "give one of them")
+    trained = api.load(run, device=device, best=best)
+    decoding = Decoding()
+    try:
+        images = trained.read(source, count, progress=decoding)
+    finally:
+        decoding.stop()
+    made = trained.bring_back(images, label=wish.label)
+    name = f"-from-{Path(source).stem}{wish.name}"
+    path = out or trained.path / "generated" / f"{len(images)}{name}-at{trained.images_seen}{writing.ENDINGS[form]}"
+    if form == "grid":
+        writing.beside(path, images, made)
+    else:
+        writing.WRITERS[form](path, iter([made]), len(images), trained)
+    console.print(f"{plural(len(images), 'image')} of {source} brought back by {run}: {path}", markup=False)
+
+
 def info(what: str, given: Sequence[str]) -> None:
     """Describe a run or a data set."""
     path = Path(what)

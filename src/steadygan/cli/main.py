@@ -91,6 +91,7 @@ def sample(
     npz: Annotated[bool, arg(help_behavior_hint="")] = False,
     label: Annotated[int | None, _shown("K")] = None,
     code: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE", help_behavior_hint="")] = (),
+    from_: Annotated[str | None, arg(name="from", metavar="IMAGES", help_behavior_hint="")] = None,
     best: Annotated[bool, arg(help_behavior_hint="")] = False,
     out: Annotated[Path | None, _shown("PATH")] = None,
     device: Annotated[str, arg(metavar="NAME")] = "cpu",
@@ -106,6 +107,7 @@ def sample(
         npz: one file with an array `images` (N, H, W, C), uint8
         label: the class, where the run is class-conditional
         code: named parts of the latent, where the run has any, e.g. category=3 value1=0.5
+        from_: an image, or a folder or zip of them, that is encoded and made anew, where the run has an encoder
         best: from the average that health found best, instead of the last one
         out: where to write, a name that is not taken yet; without it inside the run, under generated/
         device: cpu, cuda or auto
@@ -113,7 +115,11 @@ def sample(
     from steadygan.cli import commands
 
     form = commands.one_form(grid=grid, folder=folder, npz=npz)
-    commands.sample(run, count, seed, form, commands.Wish(label, commands.parse_code(code)), out, device, best=best)
+    wish = commands.Wish(label, commands.parse_code(code))
+    if from_ is None:
+        commands.sample(run, count, seed, form, wish, out, device, best=best)
+    else:
+        commands.sample_from(run, from_, count, form, wish, out, device, best=best)
 
 
 def evaluate(

@@ -25,7 +25,8 @@ def refusal(arguments: Sequence[str], commands: Commands, said: str = "") -> Ste
         if name.startswith("-"):
             return SteadyganError(f"unknown option {name}", "a command comes first, see steadygan --help")
         return unknown("command", name, commands)
-    flags = {f"--{key.replace('_', '-')}": kind for key, kind in _options(commands[name]).items()}
+    # a flag that is a word of Python's own has an underscore behind its name there
+    flags = {f"--{key.rstrip('_').replace('_', '-')}": kind for key, kind in _options(commands[name]).items()}
     place = 0
     positional = 0
     while place < len(rest):

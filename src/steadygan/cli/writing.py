@@ -43,6 +43,18 @@ def _grid(path: Path, chunks: Iterator[Tensor], count: int, trained: api.Trained
         pictures.save_png(path, pictures.grid(torch.cat(list(chunks))))
 
 
+def beside(path: Path, images: Tensor, made: Tensor) -> None:
+    """One picture with each image (N, C, H, W) and, to the right of it, what was made of it."""
+    count, channels, height, width = images.shape
+    if 2 * count > GRID_LIMIT:
+        raise SteadyganError(f"a grid of {2 * count:,} images is too large to look at", "use --folder or --npz")
+    pairs = torch.stack([images, made], 1).view(2 * count, channels, height, width)
+    columns = 2 * max(1, round((count * height / width / 2) ** 0.5))
+    storage.make_folder(path.parent)
+    with storage.writing(path):
+        pictures.save_png(path, pictures.grid(pairs, columns=columns))
+
+
 def _folder(path: Path, chunks: Iterator[Tensor], count: int, trained: api.Trained) -> None:
     if (channels := (trained.config.shape or (0, 0, 0))[0]) not in MODES:
         raise SteadyganError(f"no picture file has {channels} channels", "use --npz")

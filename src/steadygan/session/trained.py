@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from steadygan.config import RunConfig
 from steadygan.data.given import Progress, read_images
-from steadygan.errors import SteadyganError
+from steadygan.errors import SteadyganError, unknown
 from steadygan.game import checkpoint
 from steadygan.games.latents import Code
 from steadygan.report.jsonl import read_jsonl
@@ -41,6 +41,23 @@ class Trained:
             network.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
             self.networks[name] = network.eval().requires_grad_(False).to(self.device)
         self.generator = self.networks["generator"]
+        self._weights = weights
+
+    def player(self, name: str) -> nn.Module:
+        """A player as it stood at the checkpoint, not averaged: also those that keep no average.
+
+        Raises:
+            SteadyganError: a name that the family has no player of, or a checkpoint with averages alone.
+        """
+        if name not in self.family.players:
+            raise unknown("player", name, self.family.players)
+        prefix = f"state/players/{name}/"
+        found = {k.removeprefix(prefix): v for k, v in self._weights.items() if k.startswith(prefix)}
+        if not found:
+            raise SteadyganError(f"no weights of the {name} are kept here", "load the last checkpoint, not the best")
+        network = build_players(self.config, (name,))[name]
+        network.load_state_dict(found)
+        return network.eval().requires_grad_(False).to(self.device)
 
     def sample(
         self, count: int = 64, *, seed: int = 0, label: int | None = None, code: Mapping[str, float] | None = None
