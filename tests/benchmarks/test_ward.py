@@ -89,7 +89,7 @@ def test_any_beginning_of_the_work_is_a_fair_sample(cells: ModuleType) -> None:
     """All first seeds come before any second one, and the halves alternate."""
     ill = [unit for unit in cells.units() if unit.illness]
     first = ill[: len(ill) // cells.SEEDS]
-    assert {unit.seed for unit in first} == {0, 3000}
+    assert {unit.seed for unit in first} == set(cells.FIRST_SEED.values())
     assert len({(unit.half, unit.illness, unit.severity) for unit in first}) == len(first)
     assert [unit.half for unit in ill[:4]] == ["tune", "score", "tune", "score"]
 
@@ -193,7 +193,7 @@ SEEN = {
 
 
 def test_ill_is_judged_by_the_untreated_twin(report: ModuleType) -> None:
-    ill = "score/collapse:1.5/digits-dcgan/3000"
+    ill = "score/collapse:1.5/digits-dcgan/5000"
     rows = ward_of(
         *(healthy("score", seed, last) for seed, last in enumerate((8.0, 10.0, 30.0))),
         row(ill, "treated", last=11.0, best=10.5, acted=True, **SEEN),
@@ -208,7 +208,7 @@ def test_ill_is_judged_by_the_untreated_twin(report: ModuleType) -> None:
 
 
 def test_a_run_that_was_left_alone_is_its_own_twin(report: ModuleType) -> None:
-    ill = "score/collapse:1.5/digits-dcgan/3000"
+    ill = "score/collapse:1.5/digits-dcgan/5000"
     rows = ward_of(healthy("score", 0, 10.0), row(ill, "treated", last=13.0, best=11.0))
     (case,) = report.cases(rows)
     assert case.untreated is case.treated
@@ -217,12 +217,12 @@ def test_a_run_that_was_left_alone_is_its_own_twin(report: ModuleType) -> None:
 
 
 def test_a_run_that_waits_for_its_twin_is_not_counted_yet(report: ModuleType) -> None:
-    ill = row("score/collapse:1.5/digits-dcgan/3000", "treated", acted=True)
+    ill = row("score/collapse:1.5/digits-dcgan/5000", "treated", acted=True)
     assert report.cases(ward_of(healthy("score", 0, 10.0), ill)) == []
 
 
 def test_the_dead_are_ill_and_halves_are_kept_apart(report: ModuleType) -> None:
-    ill = "score/collapse:1.5/digits-dcgan/3000"
+    ill = "score/collapse:1.5/digits-dcgan/5000"
     rows = ward_of(
         healthy("score", 0, 10.0),
         healthy("tune", 0, 1000.0),
@@ -234,7 +234,7 @@ def test_the_dead_are_ill_and_halves_are_kept_apart(report: ModuleType) -> None:
 
 
 def test_a_wrong_name_is_wrong_and_a_third_place_too_late(report: ModuleType) -> None:
-    ill = "score/collapse:1.5/digits-dcgan/3000"
+    ill = "score/collapse:1.5/digits-dcgan/5000"
     seen = SEEN | {"last_ranking": ["stall", "drift", "collapse"], "first_ranking": ["stall"]}
     (case,) = report.cases(ward_of(healthy("score", 0, 10.0), row(ill, "treated", last=99.0, **seen)))
     assert case.detected and not case.named() and not case.named("first")
@@ -252,7 +252,7 @@ def test_harm_is_against_the_control_of_the_same_seed(report: ModuleType) -> Non
 
 
 def test_the_table_shows_every_figure(report: ModuleType) -> None:
-    ill = "score/collapse:1.5/digits-dcgan/3000"
+    ill = "score/collapse:1.5/digits-dcgan/5000"
     rows = ward_of(
         healthy("score", 0, 10.0),
         healthy("score", 1, 11.0, diagnoses=[[100, "stall"]]),
