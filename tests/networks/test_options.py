@@ -52,6 +52,10 @@ def test_every_normalisation(name: str, normalisation: str) -> None:
         with pytest.raises(SteadyganError, match="'instance' needs images"):
             build_generator(chosen, SHAPE, 5)
         return
+    if name == "style" and normalisation == "virtual-batch":
+        with pytest.raises(SteadyganError, match="'style' cannot have virtual-batch"):
+            build_generator(chosen, SHAPE, 5)
+        return
     generator, discriminator = build_generator(chosen, SHAPE, 5), build_discriminator(chosen, SHAPE)
     leaf = generator(torch.randn(4, 5)).detach().requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(leaf).sum(), leaf, create_graph=True)
@@ -183,11 +187,11 @@ def test_capacity_and_depth_widen_and_deepen(name: str) -> None:
 
 def virtual(name: str) -> tuple[nn.Module, nn.Module]:
     torch.manual_seed(0)
-    chosen = config(name, normalisation="virtual-batch")
+    chosen = config(name, normalisation="virtual-batch", spectral_norm=False)
     return build_generator(chosen, SHAPE, 5), build_discriminator(chosen, SHAPE)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "style"])
 def test_virtual_batch_norm_makes_samples_independent(name: str) -> None:
     generator, _ = virtual(name)
     first = torch.randn(10, 5)
@@ -198,7 +202,7 @@ def test_virtual_batch_norm_makes_samples_independent(name: str) -> None:
     assert torch.equal(generator.state_dict()["reference.samples"], first.repeat(7, 1)[:REFERENCE_SIZE])
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "style"])
 def test_virtual_batch_norm_is_kept_by_a_checkpoint(name: str) -> None:
     def outputs(modules: tuple[nn.Module, nn.Module]) -> tuple[Tensor, Tensor]:
         generator, discriminator = (module.eval() for module in modules)

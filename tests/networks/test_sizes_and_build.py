@@ -65,7 +65,7 @@ def test_parameters_count() -> None:
 def test_unknown_network() -> None:
     with pytest.raises(SteadyganError, match="unknown generator 'dcgn': did you mean 'dcgan'"):
         build_generator(NetworkConfig(name="dcgn"), (1, 28, 28), 10)
-    with pytest.raises(SteadyganError, match="unknown discriminator 'zzz': choose one of .*dcgan.*, r3, sngan"):
+    with pytest.raises(SteadyganError, match="unknown discriminator 'zzz': choose one of .*dcgan.*, r3, .*sngan"):
         build_discriminator(NetworkConfig(name="zzz"), (1, 28, 28))
 
 

@@ -9,8 +9,11 @@ from steadygan.games.consistency import CONSISTENCY
 from steadygan.games.divergence import DIVERGENCE
 from steadygan.games.family import Family
 from steadygan.games.infogan import INFOGAN
+from steadygan.games.progressive import PROGRESSIVE
+from steadygan.games.pyramid import LAPGAN
 from steadygan.games.semi_supervised import SEMI_SUPERVISED
 from steadygan.games.several import SEVERAL
+from steadygan.games.style import STYLE
 from steadygan.games.unrolled import UNROLLED
 from steadygan.games.vae_gan import VAE_GAN
 
@@ -27,5 +30,8 @@ FAMILIES: dict[str, Family] = {
     "variational-autoencoder": VARIATIONAL_AUTOENCODER,
     "bigan": BIGAN,
     "vae-gan": VAE_GAN,
+    "progressive": PROGRESSIVE,
+    "lapgan": LAPGAN,
+    "style": STYLE,
 }
 """What the setting ``game`` names."""

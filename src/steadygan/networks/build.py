@@ -10,13 +10,17 @@ from torch import nn
 
 from steadygan.config import NetworkConfig
 from steadygan.errors import SteadyganError, unknown
+from steadygan.networks.attention import sagan_discriminator, sagan_generator
 from steadygan.networks.contract import DiscriminatorFactory, GeneratorFactory
 from steadygan.networks.coupled import coupled_discriminator, coupled_generator
 from steadygan.networks.dcgan import dcgan_discriminator, dcgan_generator
 from steadygan.networks.mlp import mlp_discriminator, mlp_generator
+from steadygan.networks.progressive import progressive_discriminator, progressive_generator
+from steadygan.networks.pyramid import pyramid_discriminator, pyramid_generator
 from steadygan.networks.r3 import r3_discriminator, r3_generator
 from steadygan.networks.sizes import Shape
 from steadygan.networks.sngan import sngan_discriminator, sngan_generator
+from steadygan.networks.style import style_discriminator, style_generator
 
 GENERATORS: dict[str, GeneratorFactory] = {
     "mlp": mlp_generator,
@@ -24,6 +28,10 @@ GENERATORS: dict[str, GeneratorFactory] = {
     "sngan": sngan_generator,
     "r3": r3_generator,
     "coupled": coupled_generator,
+    "sagan": sagan_generator,
+    "progressive": progressive_generator,
+    "pyramid": pyramid_generator,
+    "style": style_generator,
 }
 """Name of a family to the maker of its generator."""
 
@@ -33,6 +41,10 @@ DISCRIMINATORS: dict[str, DiscriminatorFactory] = {
     "sngan": sngan_discriminator,
     "r3": r3_discriminator,
     "coupled": coupled_discriminator,
+    "sagan": sagan_discriminator,
+    "progressive": progressive_discriminator,
+    "pyramid": pyramid_discriminator,
+    "style": style_discriminator,
 }
 """Name of a family to the maker of its discriminator."""
 

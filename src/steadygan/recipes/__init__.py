@@ -15,10 +15,14 @@ from steadygan.recipes.dcgan import dcgan, lsgan
 from steadygan.recipes.facts import DataFacts
 from steadygan.recipes.fgan import f_gan
 from steadygan.recipes.infogan import infogan
+from steadygan.recipes.lapgan import lapgan
 from steadygan.recipes.mlp import mlp
+from steadygan.recipes.progressive import progressive
 from steadygan.recipes.r3 import digits, r3
+from steadygan.recipes.sagan import sagan
 from steadygan.recipes.semi_supervised import semi_supervised
 from steadygan.recipes.sngan import sngan
+from steadygan.recipes.style import style
 from steadygan.recipes.vae_gan import vae_gan
 from steadygan.recipes.variety import (
     consistency,
@@ -59,6 +63,10 @@ RECIPES: dict[str, Recipe] = {
     "bigan": bigan,
     "ali": ali,
     "vae-gan": vae_gan,
+    "progressive": progressive,
+    "lapgan": lapgan,
+    "sagan": sagan,
+    "style": style,
 }
 
 
