@@ -118,7 +118,7 @@ def swollen(history: History) -> Finding | None:
     if finding is None or not gain > SWOLLEN or penalised(history) > 0:
         return None
     words = f"a layer of the generator has a gain of {gain:.0f}, and {finding.words}"
-    return Finding(gain / SWOLLEN, finding.evidence | {GAIN: gain}, words)
+    return Finding(gain / SWOLLEN, {**finding.evidence, GAIN: gain}, words)
 
 
 def penalised(history: History, *, first: bool = False) -> float:
