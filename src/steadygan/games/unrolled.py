@@ -15,7 +15,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from steadygan.config import RunConfig, Settings
 from steadygan.errors import SteadyganError
 from steadygan.game.move import Move, Play, Terms, move
-from steadygan.games.adversarial import AdversarialGame
+from steadygan.games.adversarial import AdversarialGame, Judge
 from steadygan.games.family import Family, Kit, generator
 from steadygan.games.family import discriminator as plain_discriminator
 from steadygan.games.latents import Latent
@@ -106,9 +106,9 @@ class Unrolled:
         label = play.batch.label if self.game.conditional else None
         weights = {name: value.detach().requires_grad_() for name, value in discriminator.named_parameters()}
         for _ in range(self.steps):
-            ahead = Ahead(discriminator, weights)
+            judge = Judge(Ahead(discriminator, weights), label, deep=False)
             real, fake = self.game.shown(play, play.batch.real), self.game.shown(play, made)
-            loss = self.game.loss.discriminator(ahead(real, label).float(), ahead(fake, label).float()).mean()
+            loss = self.game.loss.discriminator(judge(real), judge(fake)).mean()
             slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=True, allow_unused=True)
             weights = {
                 name: value if slope is None else value - self.rate * slope
