@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-COMMANDS = ("train", "resume", "sample", "evaluate", "compare", "diagnose", "illnesses", "info", "recipes")
+COMMANDS = ("train", "resume", "sample", "evaluate", "compare", "diagnose", "report", "illnesses", "info", "recipes")
 
 
 def load_tool(name: str) -> ModuleType:

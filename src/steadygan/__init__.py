@@ -11,14 +11,25 @@ from typing import TYPE_CHECKING, Any
 from steadygan.errors import SteadyganError
 
 if TYPE_CHECKING:
-    from steadygan.api import Trained, compare, diagnose, evaluate, load, resume, train
+    from steadygan.api import Trained, compare, diagnose, evaluate, load, resume, train, write_report
 
 __version__ = "0.1.0"
-__all__ = ["SteadyganError", "Trained", "__version__", "compare", "diagnose", "evaluate", "load", "resume", "train"]
+__all__ = [
+    "SteadyganError",
+    "Trained",
+    "__version__",
+    "compare",
+    "diagnose",
+    "evaluate",
+    "load",
+    "resume",
+    "train",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Trained", "compare", "diagnose", "evaluate", "load", "resume", "train"):
+    if name in ("Trained", "compare", "diagnose", "evaluate", "load", "resume", "train", "write_report"):
         from steadygan import api
 
         return getattr(api, name)

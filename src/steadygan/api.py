@@ -1,4 +1,4 @@
-"""steadygan from Python: ``train``, ``resume``, ``load``, ``evaluate``, ``compare``."""
+"""steadygan from Python: ``train``, ``resume``, ``load``, ``evaluate``, ``compare``, ``write_report``."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from steadygan.session.diagnosing import Diagnosed as Diagnosed
 from steadygan.session.diagnosing import diagnose as diagnose
 from steadygan.session.diagnosing import lines_of
 from steadygan.session.evaluating import Evaluation, Fakes
+from steadygan.session.reporting import write_report as write_report
 from steadygan.session.running import Run, open_run
 from steadygan.session.trained import Trained as Trained
 from steadygan.session.trained import load as load

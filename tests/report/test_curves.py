@@ -15,7 +15,7 @@ from PIL import Image
 
 from steadygan.errors import SteadyganError
 from steadygan.report.canvas import PillowCanvas, SvgCanvas, mixed, text_width
-from steadygan.report.curves import _count, _number, _ticks, curves, curves_png
+from steadygan.report.curves import count_in_short, curves, curves_png, number_in_short, ticks
 from steadygan.report.series import LINES, POINTS, chart
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -124,17 +124,17 @@ def test_range_leaves_out_a_few_outliers_only() -> None:
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(2, 8))
 def test_ticks_are_few_round_and_inside(low: float, length: float, most: int) -> None:
-    ticks = _ticks(low, low + length, most)
-    assert len(ticks) <= most + 1
-    assert all(low - 1e-6 * length <= tick <= low + length + 1e-6 * length for tick in ticks)
-    if len(ticks) > 1:
-        step = ticks[1] - ticks[0]
+    found = ticks(low, low + length, most)
+    assert len(found) <= most + 1
+    assert all(low - 1e-6 * length <= tick <= low + length + 1e-6 * length for tick in found)
+    if len(found) > 1:
+        step = found[1] - found[0]
         assert length / most <= step * (1 + 1e-6) + 1e-9 * abs(low)
 
 
 def test_numbers_are_short() -> None:
-    assert [_count(value) for value in (0, 500, 1500, 20_000, 1_500_000)] == ["0", "500", "1.5k", "20k", "1.5M"]
-    assert [_number(value) for value in (0, 0.25, 2.5e-4, -3e7, 400)] == ["0", "0.25", "2.5e-4", "-3e7", "400"]
+    assert [count_in_short(value) for value in (0, 500, 1500, 20_000, 1_500_000)] == ["0", "500", "1.5k", "20k", "1.5M"]
+    assert [number_in_short(value) for value in (0, 0.25, 2.5e-4, -3e7, 400)] == ["0", "0.25", "2.5e-4", "-3e7", "400"]
 
 
 def test_svg_is_well_formed_stands_alone_and_says_everything(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def made(trained: api.Trained) -> dict[str, str]:
     """Where everything is after a run."""
     path = trained.path
     places = {
+        "report": path / "report.html",
         "samples": path / "samples.png",
         "evolution": path / "evolution.webp",
         "curves": path / "curves.png",

@@ -1,4 +1,4 @@
-"""The commands ``evaluate`` and ``compare``: measured values as a table, each with its floor and its protocol."""
+"""The commands ``evaluate``, ``compare`` and ``report``: what a run is worth, as tables and as a page."""
 
 from __future__ import annotations
 
@@ -109,6 +109,12 @@ def compare(runs: Sequence[Path], out: Path | None) -> None:
     with storage.writing(path):
         pictures.save_png(path, found.figure)
     console.print(f"samples side by side: {path}", markup=False)
+
+
+def report(runs: Sequence[Path], out: Path | None) -> None:
+    """Write the page, and say where it is."""
+    path = api.write_report(runs, out)
+    console.print(f"report: {path} ({storage.size(path.stat().st_size)})", markup=False)
 
 
 def _cell(value: Value | None) -> str:

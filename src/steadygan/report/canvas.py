@@ -19,6 +19,8 @@ OVERSAMPLE = 3
 """Pillow draws without smooth edges, so pictures are drawn this much larger ..."""
 DENSITY = 1.5
 """... and reduced to this many pixels per unit of length."""
+THIN = 0.35
+"""Strength of a faint line."""
 
 
 class Canvas(Protocol):
@@ -27,7 +29,9 @@ class Canvas(Protocol):
     def box(self, x: float, y: float, width: float, height: float, fill: str) -> None:
         """A filled rectangle."""
 
-    def line(self, points: Sequence[Point], colour: str, width: float = 1.0, dashed: bool = False) -> None:
+    def line(
+        self, points: Sequence[Point], colour: str, width: float = 1.0, dashed: bool = False, faint: bool = False
+    ) -> None:
         """A line through all points; a point that is not finite breaks it. A lone point becomes a dot."""
 
     def text(self, x: float, y: float, words: str, size: float, colour: str, anchor: Anchor = "start") -> None:
@@ -60,19 +64,27 @@ class SvgCanvas:
 
     def box(self, x: float, y: float, width: float, height: float, fill: str) -> None:
         """A filled rectangle."""
-        self._parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"/>')
+        place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+        self._parts.append(f"<rect {place} {self.paint('fill', fill)}/>")
 
-    def line(self, points: Sequence[Point], colour: str, width: float = 1.0, dashed: bool = False) -> None:
+    def line(
+        self, points: Sequence[Point], colour: str, width: float = 1.0, dashed: bool = False, faint: bool = False
+    ) -> None:
         """A line through all points; a point that is not finite breaks it. A lone point becomes a dot."""
         path = "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in run) for run in _runs(points))
         dash = ' stroke-dasharray="3 4"' if dashed else ""
         if path:
-            self._parts.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width:g}"{dash}/>')
+            stroke = self.paint("stroke", colour, faint=faint)
+            self._parts.append(f'<path d="{path}" fill="none" {stroke} stroke-width="{width:g}"{dash}/>')
 
     def text(self, x: float, y: float, words: str, size: float, colour: str, anchor: Anchor = "start") -> None:
         """One line of text whose base line is at y."""
-        place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" fill="{colour}" text-anchor="{anchor}"'
+        place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" {self.paint("fill", colour)} text-anchor="{anchor}"'
         self._parts.append(f"<text {place}>{escape(words)}</text>")
+
+    def paint(self, what: str, colour: str, *, faint: bool = False) -> str:
+        """The attribute for a ``fill`` or ``stroke`` of this colour."""
+        return f'{what}="{mixed(colour, THIN) if faint else colour}"'
 
     def finish(self) -> bytes:
         """The whole file."""
@@ -96,8 +108,11 @@ class PillowCanvas:
         right, bottom = round((x + width) * self._unit) - 1, round((y + height) * self._unit) - 1
         self._draw.rectangle((left, top, max(left, right), max(top, bottom)), fill=fill)
 
-    def line(self, points: Sequence[Point], colour: str, width: float = 1.0, dashed: bool = False) -> None:
+    def line(
+        self, points: Sequence[Point], colour: str, width: float = 1.0, dashed: bool = False, faint: bool = False
+    ) -> None:
         """A line through all points; a point that is not finite breaks it. A lone point becomes a dot."""
+        colour = mixed(colour, THIN) if faint else colour
         thick = max(1, round(width * self._unit))
         for run in _dashes(points) if dashed else _runs(points):
             spots = [(x * self._unit, y * self._unit) for x, y in run]

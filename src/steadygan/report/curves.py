@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from steadygan.errors import SteadyganError
-from steadygan.report.canvas import Canvas, PillowCanvas, Point, SvgCanvas, mixed, text_width
+from steadygan.report.canvas import Canvas, PillowCanvas, Point, SvgCanvas, text_width
 from steadygan.report.series import Chart, Line, Panel, Values, chart
 from steadygan.runtime.storage import reason, write_file
 
@@ -27,7 +27,7 @@ MARGIN, HEAD, LEGEND_ROW = 16.0, 40.0, 16.0
 
 
 @dataclass(frozen=True)
-class _Frame:
+class Frame:
     """A plotting frame on the canvas and the ranges that it shows."""
 
     left: float
@@ -35,10 +35,12 @@ class _Frame:
     x_range: tuple[float, float]
     y_range: tuple[float, float]
     log: bool
+    width: float = WIDTH
 
     def x(self, value: float) -> float:
+        """Place of a value on the clock."""
         low, high = self.x_range
-        return self.left + (value - low) / (high - low) * WIDTH
+        return self.left + (value - low) / (high - low) * self.width
 
     def y(self, value: float) -> float:
         """Height of a value; what lies outside is drawn on the edge."""
@@ -101,29 +103,47 @@ def _draw(records: Iterable[Mapping[str, Any]], surface: type[SvgCanvas] | type[
 def _draw_panel(
     canvas: Canvas, panel: Panel, legend: list[list[Line]], data: Chart, left: float, top: float, head: float
 ) -> None:
-    frame = _Frame(left + LEFT, top + head, (0.0, max(data.end, 1.0)), panel.y_range, panel.log)
-    canvas.text(frame.left, top + 15, panel.title, 14, INK)
-    unit = ", ".join(part for part in (panel.unit, "logarithmic" if panel.log else "") if part)
-    canvas.text(frame.left + text_width(panel.title, 14) + 10, top + 15, unit, 11, GREY)
-    colours = _colours(panel)
+    colours = colours_of(panel)
+    canvas.text(left + LEFT, top + 15, panel.title, 14, INK)
+    canvas.text(left + LEFT + text_width(panel.title, 14) + 10, top + 15, unit_of(panel), 11, GREY)
     for row, lines in enumerate(legend):
-        x = frame.left
+        x = left + LEFT
         for line in lines:
             y = top + 33 + row * LEGEND_ROW
             canvas.line([(x + 1, y - 4), (x + 15, y - 4)], colours[line.name], 3)
             canvas.text(x + 22, y, line.name, 12, INK)
             x += _legend_width(line)
+    draw_frame(canvas, panel, data, left + LEFT, top + head)
+
+
+def draw_frame(canvas: Canvas, panel: Panel, data: Chart, left: float, top: float) -> Frame:
+    """Draw a panel's axes, lines and rollbacks without its title and legend; returns where its values lie.
+
+    Args:
+        canvas: what it is drawn on.
+        panel: the signals.
+        data: the chart that the panel is of: its clock and its rollbacks.
+        left: of the frame; the labels of its ticks stand to the left of that.
+        top: of the frame.
+    """
+    frame = Frame(left, top, (0.0, max(data.end, 1.0)), panel.y_range, panel.log)
     _draw_axes(canvas, frame)
     for clock in data.retries:
         canvas.line([(frame.x(clock), frame.top), (frame.x(clock), frame.top + HEIGHT)], "#999999", 1, dashed=True)
-    _draw_lines(canvas, frame, panel, colours)
+    _draw_lines(canvas, frame, panel, colours_of(panel))
+    return frame
 
 
-def _draw_lines(canvas: Canvas, frame: _Frame, panel: Panel, colours: dict[str, str]) -> None:
+def unit_of(panel: Panel) -> str:
+    """What a panel's values are counted in, and whether the axis is logarithmic."""
+    return ", ".join(part for part in (panel.unit, "logarithmic" if panel.log else "") if part)
+
+
+def _draw_lines(canvas: Canvas, frame: Frame, panel: Panel, colours: dict[str, str]) -> None:
     """All thin lines lie below all thick ones, so that no signal's noise hides another's course."""
     for line in panel.lines:
         if line.smooth is not line.y:
-            canvas.line(_spots(frame, line.x, line.y), mixed(colours[line.name], 0.35), 0.8)
+            canvas.line(_spots(frame, line.x, line.y), colours[line.name], 0.8, faint=True)
     for line in panel.lines:
         canvas.line(_spots(frame, line.x, line.smooth), colours[line.name], 1.8)
     floor = frame.top + HEIGHT
@@ -131,25 +151,25 @@ def _draw_lines(canvas: Canvas, frame: _Frame, panel: Panel, colours: dict[str, 
         canvas.line([(frame.x(float(clock)), floor), (frame.x(float(clock)), floor - 7)], ALARM, 1.4)
 
 
-def _spots(frame: _Frame, x: Values, y: Values) -> list[Point]:
+def _spots(frame: Frame, x: Values, y: Values) -> list[Point]:
     return [(frame.x(clock), frame.y(value)) for clock, value in zip(x.tolist(), y.tolist(), strict=True)]
 
 
-def _draw_axes(canvas: Canvas, frame: _Frame) -> None:
+def _draw_axes(canvas: Canvas, frame: Frame) -> None:
     floor = frame.top + HEIGHT
-    for value in _log_ticks(*frame.y_range) if frame.log else _ticks(*frame.y_range, 5):
+    for value in _log_ticks(*frame.y_range) if frame.log else ticks(*frame.y_range, 5):
         y = frame.y(value)
         canvas.line([(frame.left, y), (frame.left + WIDTH, y)], RULE, 1)
-        canvas.text(frame.left - 7, y + 4, _number(value), 11, GREY, "end")
+        canvas.text(frame.left - 7, y + 4, number_in_short(value), 11, GREY, "end")
     canvas.line([(frame.left, floor), (frame.left + WIDTH, floor)], "#888888", 1)
-    for value in _ticks(*frame.x_range, 6):
+    for value in ticks(*frame.x_range, 6):
         x = frame.x(value)
         canvas.line([(x, floor), (x, floor + 4)], "#888888", 1)
-        canvas.text(x, floor + 16, _count(value), 11, GREY, "middle")
+        canvas.text(x, floor + 16, count_in_short(value), 11, GREY, "middle")
     canvas.text(frame.left + WIDTH / 2, floor + 29, "images seen", 10, GREY, "middle")
 
 
-def _colours(panel: Panel) -> dict[str, str]:
+def colours_of(panel: Panel) -> dict[str, str]:
     """Players and sides keep their colour in every panel; other names take what is left, in order."""
     fixed = {line.name: MEANING[line.name] for line in panel.lines if line.name in MEANING}
     free = [colour for colour in PALETTE if colour not in fixed.values()]
@@ -194,7 +214,7 @@ def _notes(data: Chart, width: float) -> list[str]:
     return [*notes, line] if line else notes
 
 
-def _ticks(low: float, high: float, most: int) -> list[float]:
+def ticks(low: float, high: float, most: int) -> list[float]:
     """At most ``most`` round numbers in [low, high], with steps of 1, 2 or 5 times a power of ten."""
     rough = (high - low) / most
     power = 10.0 ** math.floor(math.log10(rough))
@@ -209,7 +229,8 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return [10.0**power for power in range(first, last + 1, every)]
 
 
-def _number(value: float) -> str:
+def number_in_short(value: float) -> str:
+    """A value as an axis shows it: 0.25, 2.5e-4, 400."""
     size = abs(value)
     if size and (size < 1e-3 or size >= 1e5):
         digits, _, power = f"{value:.2e}".partition("e")
@@ -217,7 +238,7 @@ def _number(value: float) -> str:
     return f"{value:.6g}"
 
 
-def _count(value: float) -> str:
+def count_in_short(value: float) -> str:
     """A number of images as people write it: 500, 20k, 1.5M."""
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= size:

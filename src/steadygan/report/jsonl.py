@@ -18,18 +18,44 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     Raises:
         SteadyganError: a missing file, or a line before the last one that is no JSON object.
     """
-    try:
-        text = path.read_bytes().decode("utf-8", errors="replace")
-    except OSError as fault:
-        raise SteadyganError(
-            f"cannot read {path} ({(fault.strerror or str(fault)).lower()})", "is this a run folder?"
-        ) from fault
+    text = _text(path)
     *whole, last = text.split("\n")
     records = [_parse(line, path, number) for number, line in enumerate(whole, 1) if line.strip()]
     try:
         return [*records, _parse(last, path, len(whole) + 1)] if last.strip() else records
     except SteadyganError:
         return records
+
+
+def readable_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """As ``read_jsonl``, but damaged lines are passed over and counted, and a missing file has none.
+
+    Raises:
+        SteadyganError: a file that is there and cannot be read.
+    """
+    if not path.is_file():
+        return [], 0
+    try:
+        return read_jsonl(path), 0
+    except SteadyganError:
+        text = _text(path)
+    found, damaged = [], 0
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                found.append(_parse(line, path, number))
+            except SteadyganError:
+                damaged += 1
+    return found, damaged
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8", errors="replace")
+    except OSError as fault:
+        raise SteadyganError(
+            f"cannot read {path} ({(fault.strerror or str(fault)).lower()})", "is this a run folder?"
+        ) from fault
 
 
 def _parse(line: str, path: Path, number: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,44 @@ UNITS = {
     "Seconds": "s",
     "Images per second": "images/s",
 }
-ORDER = ("Losses", "Logits", "Gradient norms", "Penalties and auxiliary terms")
+DISTANCE, VARIETY, WINS = "Distance to the real images", "Variety of the samples", "Win rate"
+UNITS |= {
+    DISTANCE: "0 real, 1 a blank image",
+    VARIETY: "1 as real images",
+    WINS: "share of pairs, ½ by chance",
+    "Movement of fixed samples": "the reals' spread",
+    "Kinds that are missed": "share of kinds",
+    "Slope of the discriminator": "logits",
+    "Largest gain of a layer": "singular value",
+    "Copies of training images": "share beyond chance",
+    "Learned by heart": "share of the lead",
+    "Fine squares": "dB above reals",
+    "Fine scales": "dB off",
+    "Lead on unseen images": "standard deviations",
+    "Separation": "standard deviations",
+}
+ORDER = (DISTANCE, VARIETY, WINS, "Losses", "Logits", "Gradient norms", "Penalties and auxiliary terms")
+CHECK_UP = {
+    "distance": (DISTANCE, "samples"),
+    "distance_floor": (DISTANCE, "other real images"),
+    "diversity": (VARIETY, "averaged generator"),
+    "raw_diversity": (VARIETY, "generator"),
+    "displacement": ("Movement of fixed samples", "samples"),
+    "empty_clusters": ("Kinds that are missed", "never made"),
+    "uneven_clusters": ("Kinds that are missed", "too often or too rarely"),
+    "gradient_real": ("Slope of the discriminator", "real"),
+    "gradient_fake": ("Slope of the discriminator", "fake"),
+    "spectral.generator": ("Largest gain of a layer", "generator"),
+    "spectral.discriminator": ("Largest gain of a layer", "discriminator"),
+    "copies": ("Copies of training images", "samples"),
+    "overfitting": ("Learned by heart", "discriminator"),
+    "held_out_margin": ("Lead on unseen images", "discriminator"),
+    "checkerboard": ("Fine squares", "samples"),
+    "bands": ("Fine scales", "samples"),
+}
+"""Panel and line of signals of a check-up."""
+ASIDE = ("_floor", "_floor_spread", "_error", "_z")
+"""Endings of what belongs to another signal of a check-up and is not drawn by itself."""
 
 
 @dataclass
@@ -77,10 +114,14 @@ def chart(records: Iterable[Mapping[str, Any]]) -> Chart:
             if key not in CLOCK and (value is None or _is_number(value)):
                 number = math.nan if value is None else float(value)
                 columns.setdefault(key, []).append((float(row["images_seen"]), number, float(row.get("attempt") or 0)))
-    constants = {key.removeprefix("control/"): data[0][1] for key, data in columns.items() if _is_constant(key, data)}
+    columns = dict(sorted(columns.items(), key=lambda item: _place_in_panel(item[0])))
+    still = {key for key, data in columns.items() if _is_constant(key, data)}
+    constants = {
+        key.removeprefix("control/"): columns[key][0][1] for key in columns if key in still and not _aside(key)
+    }
     groups: dict[str, list[Line]] = {}
     for key, data in columns.items():
-        if key.removeprefix("control/") not in constants and not all(math.isnan(value) for _, value, _ in data):
+        if key not in still and not _aside(key) and not all(math.isnan(value) for _, value, _ in data):
             title, name = _place(key)
             groups.setdefault(title, []).append(_line(name, np.array(data, np.float64)))
     panels = [panel for title in sorted(groups, key=_rank) for panel in _panels(title, groups[title])]
@@ -90,12 +131,48 @@ def chart(records: Iterable[Mapping[str, Any]]) -> Chart:
     return Chart(panels, retries, constants, max(clock))
 
 
+def overlaid(title: str, unit: str, columns: Mapping[str, Sequence[tuple[float, float, float]]]) -> list[Panel]:
+    """One signal of several runs in one panel, or in more where there are many.
+
+    Args:
+        title: of the panel.
+        unit: of the values.
+        columns: by run, its points: clock, value and attempt.
+    """
+    known = {name: data for name, data in columns.items() if any(math.isfinite(value) for _, value, _ in data)}
+    panels = _panels(title, [_line(name, np.array(data, np.float64)) for name, data in known.items()]) if known else []
+    return [Panel(panel.title, unit, panel.log, panel.y_range, panel.lines) for panel in panels]
+
+
+def points(records: Iterable[Mapping[str, Any]], key: str) -> list[tuple[float, float, float]]:
+    """Clock, value and attempt wherever the records have this signal."""
+    return [
+        (float(row["images_seen"]), math.nan if row[key] is None else float(row[key]), float(row.get("attempt") or 0))
+        for row in records
+        if _is_number(row.get("images_seen")) and key in row and (row[key] is None or _is_number(row[key]))
+    ]
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _is_constant(key: str, data: list[tuple[float, float, float]]) -> bool:
-    return key.startswith("control/") and len({value for _, value, _ in data}) == 1
+    """Controls that never moved, and what check-ups found to be the same all the time, beside what is drawn with it."""
+    kind, _, name = key.partition("/")
+    may_stand_still = kind == "control" or (kind == "health" and name not in CHECK_UP)
+    return may_stand_still and len({value for _, value, _ in data}) == 1
+
+
+def _place_in_panel(key: str) -> int:
+    """Lines of check-ups stand in the order of their table; all others as the records have them."""
+    kind, _, name = key.partition("/")
+    return list(CHECK_UP).index(name) if kind == "health" and name in CHECK_UP else -1
+
+
+def _aside(key: str) -> bool:
+    kind, _, name = key.partition("/")
+    return kind == "health" and name not in CHECK_UP and name.endswith(ASIDE)
 
 
 def _place(key: str) -> tuple[str, str]:
@@ -106,6 +183,8 @@ def _place(key: str) -> tuple[str, str]:
     if head == "control":
         family, _, rest = tail.partition(".")
         return f"Control: {family.replace('_', ' ')}", (rest or family).replace("_", " ")
+    if head == "health":
+        return CHECK_UP.get(tail, (_said(tail), "samples"))
     if head in ("penalty", "auxiliary"):
         return "Penalties and auxiliary terms", tail.replace("_", " ")
     if tail == "loss":

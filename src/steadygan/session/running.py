@@ -26,7 +26,7 @@ from steadygan.health.monitor import Monitor
 from steadygan.report import outputs
 from steadygan.runtime import devices, storage
 from steadygan.runtime.folder import RunFolder
-from steadygan.session import memory
+from steadygan.session import keeping, memory
 from steadygan.session.environment import describe, differences
 from steadygan.session.evaluating import Milestones
 from steadygan.session.waiting import Waiting
@@ -72,7 +72,7 @@ class Run:
             self._take_up()
             self._check_space()
             self.watcher.begin(self.config, self.state.images_seen)
-            with self._listening():
+            with self._listening(), self._reporting():
                 self._play()
             self.watcher.end(self.state.images_seen)
 
@@ -294,6 +294,23 @@ class Run:
             )
         for why in (storage.reason(failure) for failure in failures if failure is not None):
             self.watcher.event(f"a checkpoint could not be written ({why}); earlier ones are good, the run goes on")
+
+    @contextlib.contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Leave a report at the end, also of a run that breaks off: that is the one to read about."""
+        try:
+            yield
+        except SteadyganError:
+            self._report()
+            raise
+        self._report()
+
+    def _report(self) -> None:
+        try:
+            keeping.finish(self.folder.path, self.data, self.wired.samples, self.state.images_seen)
+        except Exception as error:  # the run is saved by now, and its report must not be what loses it
+            why = error.what if isinstance(error, SteadyganError) else storage.reason(error)
+            self.watcher.event(f"the report could not be written ({why}); later: steadygan report {self.folder.path}")
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
