@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from steadygan.config import LatentConfig, RunConfig
+from steadygan.config import RunConfig
 from steadygan.recipes.facts import DataFacts
-from steadygan.recipes.parts import player, run
+from steadygan.recipes.r3 import small
 
 
 def acgan(facts: DataFacts) -> RunConfig:
     """AC-GAN: the generator is asked for a class, and the discriminator says which one it sees."""
-    players = {
-        "generator": player("dcgan", 24, rate=1e-3, conditional=True),
-        "discriminator": player("dcgan", 24, rate=1e-3),
-    }
-    return run("acgan", facts, players, game="acgan", latent=LatentConfig(size=64), images=200_000)
+    return small("acgan", facts, {"generator": {"conditional": True}}, game="acgan")

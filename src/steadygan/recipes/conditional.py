@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from steadygan.config import LatentConfig, PlayerConfig, RunConfig
+from steadygan.config import RunConfig
 from steadygan.recipes.facts import DataFacts
-from steadygan.recipes.parts import player, run
+from steadygan.recipes.r3 import small
 
 
 def cgan(facts: DataFacts) -> RunConfig:
@@ -19,13 +17,9 @@ def cgan_projection(facts: DataFacts) -> RunConfig:
     return _conditional("cgan-projection", facts, "projection")
 
 
-def labelled(capacity: int = 24) -> PlayerConfig:
-    """The convolutional player that learns fastest on a CPU, with labels."""
-    return player("dcgan", capacity, rate=1e-3, conditional=True)
-
-
-def _conditional(name: str, facts: DataFacts, condition: Literal["projection", "concatenation"]) -> RunConfig:
-    judge = labelled()
-    judge.network.condition = condition
-    players = {"generator": labelled(), "discriminator": judge}
-    return run(name, facts, players, latent=LatentConfig(size=64), images=200_000)
+def _conditional(name: str, facts: DataFacts, condition: str) -> RunConfig:
+    return small(
+        name,
+        facts,
+        {"generator": {"conditional": True}, "discriminator": {"conditional": True, "condition": condition}},
+    )

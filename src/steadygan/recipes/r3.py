@@ -5,6 +5,9 @@ Paper: Huang et al. 2024, "The GAN is dead; long live the GAN!" (R3GAN).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from steadygan.config import LatentConfig, PenaltyConfig, RunConfig, constant
 from steadygan.recipes.facts import DataFacts
 from steadygan.recipes.parts import player, run, scarce
@@ -37,3 +40,13 @@ def digits(facts: DataFacts) -> RunConfig:
     """The default family for the 1,797 digits of 8x8 pixels: small, and readable within minutes on any machine."""
     config = r3(facts)
     return config.model_copy(update={"recipe": "digits", "images": 200_000})
+
+
+def small(name: str, facts: DataFacts, networks: Mapping[str, Mapping[str, Any]], **settings: Any) -> RunConfig:
+    """The default family for a recipe that teaches something else: narrower, and its networks changed by player."""
+    config = r3(facts)
+    players = {}
+    for role, own in config.players.items():
+        changes = {"capacity": own.network.capacity * 2 // 3, **networks.get(role, {})}
+        players[role] = own.model_copy(update={"network": own.network.model_copy(update=changes)})
+    return config.model_copy(update={"recipe": name, "players": players, "images": 150_000, **settings})

@@ -78,9 +78,9 @@ def prepare(config: RunConfig, data: DataSet) -> RunConfig:
         raise SteadyganError(f"{data.name} has {count} training images, fewer than a batch of {config.batch}", remedy)
     players = config.players.values()
     if any(player.network.conditional for player in players) and data.classes < 2:
-        raise SteadyganError(
-            f"{data.name} has no labels", "set conditional=false, or sort images into a sub-folder a class"
-        )
+        known = "has one class only" if data.classes else "has no labels"
+        remedy = "set conditional=false, or sort images into a sub-folder a class, two or more"
+        raise SteadyganError(f"{data.name} {known}", remedy)
     judge = config.players.get("discriminator")
     if config.packing > 1 and judge is not None and judge.network.conditional:
         raise SteadyganError("a conditional discriminator cannot judge packs", "set packing=1 or conditional=false")
