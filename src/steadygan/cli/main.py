@@ -230,55 +230,6 @@ def info(
     commands.info(what, set)
 
 
-def illnesses(name: Annotated[Positional[str | None], _shown("[NAME]")] = None, /) -> None:
-    """List what `train --sicken` can put into a run, or show one.
-
-    Args:
-        name: the illness to show
-    """
-    from steadygan.cli import diagnosing
-
-    diagnosing.illnesses(name)
-
-
-def info(
-    what: Annotated[Positional[str], arg(metavar="RUN|DATA", help_behavior_hint="")],
-    /,
-    *,
-    set: Settings = (),  # noqa: A002 - the flag's name
-) -> None:
-    """Say what a run or a data set is.
-
-    Args:
-        what: a run's folder, or DATA as for train
-        set: data settings, e.g. data.fit=pad
-    """
-    from steadygan.cli import commands
-
-    commands.info(what, set)
-
-
-def watch(
-    folder: Annotated[Positional[Path], arg(metavar="RUNS", help_behavior_hint="")],
-    /,
-    *,
-    host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1",
-    port: Annotated[int, arg(metavar="N")] = 8765,
-    read_only: Annotated[bool, arg(help_behavior_hint="")] = False,
-) -> None:
-    """Serve a live page over runs: how they stand, their curves and samples, and their controls.
-
-    Args:
-        folder: one that holds runs, or a run's own
-        host: the address to listen on; 0.0.0.0 lets other machines look
-        port: where to listen; 0 takes any that is free
-        read_only: let nobody take part
-    """
-    from steadygan.cli import watching
-
-    watching.watch(folder, host, port, read_only=read_only)
-
-
 def recipes(name: Annotated[Positional[str | None], _shown("[NAME]")] = None, /) -> None:
     """List the recipes, or show one with all its settings.
 
