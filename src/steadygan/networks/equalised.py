@@ -28,18 +28,14 @@ class Scaled(nn.Module):
         return values / self.factor
 
 
-def equalise(module: nn.Module, activation: str, rate: float = 1.0) -> None:
-    """Learn ``v`` with ``w = c v``, where ``c = rate * gain / sqrt(inputs)`` is He's deviation of each layer.
+def equalise(module: nn.Module, activation: str) -> None:
+    """Learn ``v`` with ``w = c v``, where ``c = gain / sqrt(inputs)`` is He's deviation of each layer.
 
     What the layers compute stays as it is. An optimizer that divides by the size of gradients, as Adam does, then moves
-    every layer at a rate in proportion to its own scale; with ``rate`` below 1 more slowly, biases included. Layers
-    whose weights are already made from others, as by spectral normalisation, are left alone.
+    every layer at a rate in proportion to its own scale. Layers whose weights are already made from others, as by
+    spectral normalisation, are left alone.
     """
     for layer in weighted_layers(module):
-        if parametrize.is_parametrized(layer):
-            continue
-        boost = 1.0 if isinstance(layer, Unactivated) else gain(activation)
-        factor = rate * boost / math.sqrt(fans(layer)[0])
-        parametrize.register_parametrization(layer, "weight", Scaled(factor))
-        if rate != 1.0 and layer.bias is not None:
-            parametrize.register_parametrization(layer, "bias", Scaled(rate))
+        if not parametrize.is_parametrized(layer):
+            boost = 1.0 if isinstance(layer, Unactivated) else gain(activation)
+            parametrize.register_parametrization(layer, "weight", Scaled(boost / math.sqrt(fans(layer)[0])))

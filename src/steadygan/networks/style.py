@@ -34,14 +34,14 @@ from steadygan.networks.sizes import Shape, Size, check_image_shape, stage_sizes
 
 MAPPING_DEPTH = 4
 """Layers of the mapping; the paper has eight, for latents of 512."""
-MAPPING_RATE = 0.01
-"""The mapping learns at this share of the other layers' rate, as in the paper."""
 FORGETS = 0.005
 """Share of every training batch in the running mean of styles."""
 
 
 class Mapping(nn.Module):
     """Latent to style: normalised to unit mean square, then linear layers as wide as the latent.
+
+    They learn as fast as the other layers; the paper's hundredth of that would leave them as they are in a short run.
 
     ``running_mean`` is the centre that truncation pulls styles towards.
     """
@@ -285,8 +285,7 @@ def style_generator(config: NetworkConfig, shape: Shape, latent: int, classes: i
     labelled, output = embedding is not None, config.output or "leaky-tanh"
     generator = StyleGenerator(body, latent, shape, output=output, embedding=embedding, labelled=labelled)
     options.finish(generator)
-    equalise(body.mapping, options.activation, MAPPING_RATE)
-    equalise(body.synthesis, options.activation)
+    equalise(generator, options.activation)
     return generator
 
 
