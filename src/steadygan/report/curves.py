@@ -21,7 +21,7 @@ MEANING = {"generator": "#0072b2", "discriminator": "#d55e00", "real": "#009e73"
 INK, GREY, RULE, ALARM = "#222222", "#6b6b6b", "#e6e6e6", "#c00000"
 WIDTH, HEIGHT = 420.0, 196.0
 """Of a panel's plotting frame."""
-LEFT, RIGHT, TOP, BOTTOM = 56.0, 18.0, 46.0, 38.0
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 18.0, 46.0, 42.0
 """Around a frame: tick labels, air, title with legend, clock."""
 MARGIN, HEAD, LEGEND_ROW = 16.0, 40.0, 16.0
 
@@ -166,7 +166,7 @@ def _draw_axes(canvas: Canvas, frame: Frame) -> None:
         x = frame.x(value)
         canvas.line([(x, floor), (x, floor + 4)], "#888888", 1)
         canvas.text(x, floor + 16, count_in_short(value), 11, GREY, "middle")
-    canvas.text(frame.left + WIDTH / 2, floor + 29, "images seen", 10, GREY, "middle")
+    canvas.text(frame.left + WIDTH / 2, floor + 33, "images seen", 10, GREY, "middle")
 
 
 def colours_of(panel: Panel) -> dict[str, str]:

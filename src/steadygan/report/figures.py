@@ -31,7 +31,7 @@ from steadygan.report.curves import (
 from steadygan.report.html import Html, tag
 from steadygan.report.reading import Knowledge
 from steadygan.report.series import Chart, Line, Panel
-from steadygan.report.stories import said
+from steadygan.report.stories import FINISHED, said
 
 COLOURS = {colour: f"line-{number}" for number, colour in enumerate(PALETTE, 1)} | {
     INK: "ink",
@@ -111,6 +111,8 @@ class PageCanvas(SvgCanvas):
 
 def shape_of(event: Mapping[str, Any]) -> str:
     """The shape that stands for an event."""
+    if event.get("diagnosis") == FINISHED:
+        return "other"
     if event["kind"] == "proof":
         return "helped" if event.get("cured") is True else "not-helped"
     return str(event["kind"]) if event["kind"] in SHAPES else "other"

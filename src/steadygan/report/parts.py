@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from steadygan.evaluation.metrics_table import column
@@ -86,7 +85,16 @@ def quality(run: RunFiles) -> Html:
     ]
     head = ("metric", "value", "real against real", "better", "what it says", "measured at", "protocol")
     lead = "A value means little alone: beside it stands what real images score against other real images."
-    return section("How good it is", table(head, rows, "Newest value of each metric"), *told, id="quality", lead=lead)
+    data = chart(measured_records(run))
+    over_time = [figures.panel(one, data) for one in data.panels]
+    return section(
+        "How good it is",
+        table(head, rows, "Newest value of each metric"),
+        tag("div", *over_time, class_="panels") if over_time else None,
+        *told,
+        id="quality",
+        lead=lead,
+    )
 
 
 def _metric(line: Mapping[str, Any]) -> tuple[Content, ...]:
@@ -119,7 +127,8 @@ def measured_records(run: RunFiles) -> list[dict[str, Any]]:
     for line in run.metrics:
         times[str(line.get("metric"))] = times.get(str(line.get("metric")), 0) + 1
     return [
-        {"images_seen": line["images_seen"], f"{line['metric']}/{line['metric']}": line.get("value")}
+        {"images_seen": line["images_seen"], f"samples/{line['metric']}": line.get("value")}
+        | ({f"other real images/{line['metric']}": line["floor"]} if line.get("floor") is not None else {})
         for line in run.metrics
         if times[str(line.get("metric"))] > 1 and isinstance(line.get("images_seen"), int)
     ]
@@ -127,7 +136,7 @@ def measured_records(run: RunFiles) -> list[dict[str, Any]]:
 
 def course(run: RunFiles) -> Html:
     """Curves with what happened marked on them, and the same as a table."""
-    data = chart(chain(run.records, measured_records(run)))
+    data = chart(run.records)
     first = sorted((one for one in data.panels if one.title in LEADING), key=lambda one: LEADING.index(one.title))
     rest = [one for one in data.panels if one.title not in LEADING]
     shown = [figures.panel(one, data, run.events, run.knowledge, EXPLAINED[one.title]) for one in first]
@@ -287,12 +296,12 @@ def again(run: RunFiles) -> Html:
     parts: list[Content] = []
     if run.knowledge.command:
         parts.append(tag("p", "This makes the same run, on the same data and machine in the same bits:"))
-        parts.append(tag("pre", tag("code", run.knowledge.command, id="command"), tabindex=0))
+        parts.append(tag("pre", tag("code", run.knowledge.command, id="command"), class_="command"))
         parts.append(tag("button", "Copy", type="button", data_copy="command", hidden=True))
     elif run.sittings and isinstance(run.sittings[0].get("command"), list):
         command = " ".join(map(str, run.sittings[0]["command"]))
         parts.append(tag("p", "It was started as follows; all settings stand in config.json:"))
-        parts.append(tag("pre", tag("code", command, id="command"), tabindex=0))
+        parts.append(tag("pre", tag("code", command, id="command"), class_="command"))
     cite = (
         "@software{steadygan,\n  title   = {steadygan: training generative adversarial networks without babysitting},\n"
         f"  author  = {{{{The steadygan authors}}}},\n  version = {{{version}}}\n}}"

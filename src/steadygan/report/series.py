@@ -28,7 +28,7 @@ UNITS = {
 }
 DISTANCE, VARIETY, WINS = "Distance to the real images", "Variety of the samples", "Win rate"
 UNITS |= {
-    DISTANCE: "0 real, 1 a blank image",
+    DISTANCE: "0 real, 1 blank",
     VARIETY: "1 as real images",
     WINS: "share of pairs, ½ by chance",
     "Movement of fixed samples": "the reals' spread",

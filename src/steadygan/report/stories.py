@@ -84,8 +84,9 @@ def _go_on(story: Story, event: Mapping[str, Any]) -> None:
 
 
 def progress_ended(run: RunFiles) -> int | None:
-    """Where on the clock it was told that no progress is left to be made; None where it was not."""
-    return next((one["images_seen"] for one in run.events if one.get("diagnosis") == FINISHED), None)
+    """Where on the clock it was told that no progress is left to be made; None where it was not, or not for good."""
+    told = [one for one in run.events if one.get("diagnosis") == FINISHED]
+    return told[-1]["images_seen"] if told and told[-1]["kind"] == "diagnosis" else None
 
 
 KINDS = {

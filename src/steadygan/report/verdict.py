@@ -132,7 +132,7 @@ def _done(found: Sequence[Story]) -> str:
     if not steps:
         return "Nothing; it was only watched." if _open(found) else "Nothing; it went by itself."
     back = sum(step.to is not None for step in steps)
-    words = "; ".join(f"at {step.images_seen:,} images {step.words}" for step in steps[:3])
+    words = "; ".join(f"at {step.images_seen:,} images: {step.words}" for step in steps[:3])
     more = f"; and {len(steps) - 3} more" if len(steps) > 3 else ""
     times = {0: "", 1: " Once the game went back."}.get(back, f" The game went back {back} times.")
     return f"{words[:1].upper()}{words[1:]}{more}.{times}"

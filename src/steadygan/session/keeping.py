@@ -20,11 +20,12 @@ from steadygan.evaluation.memorisation import memorisation, nearest
 from steadygan.health.diagnoses import DIAGNOSES
 from steadygan.health.lookout import review
 from steadygan.report import pictures
+from steadygan.report.comparison import comparison_page
 from steadygan.report.page import run_page
 from steadygan.report.reading import EXAMPLES, NEIGHBOURS, OVERVIEW, PAIRS, Knowledge, RunFiles, Seen, read_run
 from steadygan.runtime import seeding, storage
 from steadygan.runtime.folder import RunFolder, plain
-from steadygan.session import settings
+from steadygan.session import again, settings
 
 Sample = Callable[[int, int], Iterator[Tensor]]
 """From a count and a seed to chunks of samples (n, C, H, W) in [-1, 1]."""
@@ -151,7 +152,7 @@ def write(runs: Sequence[Path], out: Path | None = None, missing: Mapping[Path, 
     """
     found = [_read(run, missing.get(run, {})) for run in runs]
     path = out or (found[0].path / REPORT if len(found) == 1 else _place(found))
-    text = run_page(found[0])
+    text = run_page(found[0]) if len(found) == 1 else comparison_page(found)
     storage.make_folder(path.parent)
     with storage.writing(path):
         storage.write_file(path, text)
@@ -171,6 +172,8 @@ def _read(path: Path, missing: Mapping[str, str]) -> RunFiles:
     tree = config.model_dump(mode="json")
     meanings = {name: (one.meaning, one.advice) for name, one in DIAGNOSES.items()}
     run = read_run(folder.path, tree, Knowledge(meanings, missing=missing))
+    if isinstance(train := run.overview.get("train"), int):
+        run = replace(run, knowledge=replace(run.knowledge, command=again.command(config, train)))
     if run.events or not run.records:
         return run
     seen = review(run.records, config.images)
