@@ -26,12 +26,11 @@ from steadygan.recipes.facts import DataFacts
 from steadygan.report import pictures, tensorboard
 from steadygan.runtime import devices
 from steadygan.runtime.folder import RunFolder
-from steadygan.session import checking, evaluating, memory, planning, settings
+from steadygan.session import again, checking, evaluating, memory, planning, reporting, settings
 from steadygan.session.diagnosing import Diagnosed as Diagnosed
 from steadygan.session.diagnosing import diagnose as diagnose
 from steadygan.session.diagnosing import lines_of
 from steadygan.session.evaluating import Evaluation, Fakes
-from steadygan.session.reporting import write_report as write_report
 from steadygan.session.running import Run, open_run
 from steadygan.session.trained import Trained as Trained
 from steadygan.session.trained import load as load
@@ -129,8 +128,15 @@ def start(planned: Plan, out: str | Path | None = None, watcher: Watcher | None 
         folder.create(config.model_dump_json(indent=1))
         with _nothing_left(folder), memory.advice(config):
             write_quarantine(path / "quarantine.csv", planned.data.quarantine)
+            again.keep(path, config, lambda: _recipe(config, len(planned.data.train)))
             run.conduct()
     return load(path)
+
+
+def _recipe(config: RunConfig, count: int) -> RunConfig:
+    """What a run's recipe says of its own for data of its shape and this many training images."""
+    shape = config.shape or (0, 0, 0)
+    return recipes.build(config.recipe, DataFacts(config.data.source, count, shape, config.classes, config.data))
 
 
 @contextlib.contextmanager
@@ -336,3 +342,21 @@ def _summary(trained: Trained) -> Summary:
     last = records[-1] if records else {}
     losses = {name: float("nan") if value is None else value for name, value in last.items() if name.endswith("/loss")}
     return Summary(trained.path, trained.config.recipe, trained.images_seen, ", ".join(standing) or "steady", losses)
+
+
+def write_report(runs: Sequence[str | Path] | str | Path, out: str | Path | None = None) -> Path:
+    """Write the report on a run, or on several side by side, as one HTML file that fetches nothing.
+
+    What it needs of the data and the networks is made first where a folder lacks it; where it cannot be had, as for a
+    run without a checkpoint or data that are gone, the page says so.
+
+    Args:
+        runs: a run folder, or several.
+        out: the file, a name that is not taken yet; None: ``report.html`` in the run, which is replaced, or for several
+            runs a name beside the first of them.
+
+    Raises:
+        SteadyganError: for no run, a folder that is none, or a place that cannot be written.
+    """
+    paths = [Path(runs)] if isinstance(runs, (str, Path)) else [Path(run) for run in runs]
+    return reporting.report(paths, None if out is None else Path(out), _recipe)

@@ -146,7 +146,7 @@ def _settings(runs: Sequence[RunFiles], names: Sequence[str]) -> Html:
 
 
 def _again(runs: Sequence[RunFiles], names: Sequence[str]) -> Html:
-    known = [(name, run.knowledge.command) for name, run in zip(names, runs, strict=True) if run.knowledge.command]
+    known = [(name, run.command) for name, run in zip(names, runs, strict=True) if run.command]
     lines = [markup(tag("h3", name), tag("pre", tag("code", command), tabindex=0)) for name, command in known]
     where = pairs((name, str(run.path)) for name, run in zip(names, runs, strict=True))
     return section("Make them again", *lines, folded("Where they are", where), id="again")

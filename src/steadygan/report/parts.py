@@ -294,9 +294,9 @@ def again(run: RunFiles) -> Html:
     """The exact command, and how to cite."""
     version = str(run.sittings[0].get("steadygan", "")) if run.sittings else ""
     parts: list[Content] = []
-    if run.knowledge.command:
+    if run.command:
         parts.append(tag("p", "This makes the same run, on the same data and machine in the same bits:"))
-        parts.append(tag("pre", tag("code", run.knowledge.command, id="command"), class_="command"))
+        parts.append(tag("pre", tag("code", run.command, id="command"), class_="command"))
         parts.append(tag("button", "Copy", type="button", data_copy="command", hidden=True))
     elif run.sittings and isinstance(run.sittings[0].get("command"), list):
         command = " ".join(map(str, run.sittings[0]["command"]))

@@ -16,6 +16,8 @@ OVERVIEW, EXAMPLES = "data.json", "data.png"
 """The data set in figures, and some of its images."""
 NEIGHBOURS, PAIRS = "neighbours.json", "neighbours.png"
 """How near samples lie to the data, and the nearest images of some."""
+COMMAND = "command.txt"
+"""The command that makes the run again."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,12 @@ class Knowledge:
         meanings: of each diagnosis, what it is and what to do about it.
         told: what the records show after the fact.
         standing: names of those that still stood at the last record.
-        command: the exact command to make this run again; empty where there is none.
         missing: by file name, why one that needs the data set or the networks could not be made.
     """
 
     meanings: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     told: Sequence[Seen] = ()
     standing: Sequence[str] = ()
-    command: str = ""
     missing: Mapping[str, str] = field(default_factory=dict)
 
     def meaning(self, name: str) -> str:
@@ -69,6 +69,7 @@ class RunFiles:
         quarantine: path and reason of images that could not be read.
         overview: the data set; empty where it is not known.
         neighbours: how near samples lie to the data; empty where it is not known.
+        command: what makes this run again; empty where it is not known.
         knowledge: what does not stand in the folder.
         notes: what is missing or damaged, in words.
     """
@@ -83,6 +84,7 @@ class RunFiles:
     quarantine: Sequence[tuple[str, str]] = ()
     overview: Mapping[str, Any] = field(default_factory=dict)
     neighbours: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
     knowledge: Knowledge = field(default_factory=Knowledge)
     notes: Sequence[str] = ()
 
@@ -140,6 +142,7 @@ def read_run(path: Path, config: Mapping[str, Any], knowledge: Knowledge | None 
         _quarantine(path / "quarantine.csv", notes),
         _object(path / OVERVIEW, notes),
         _object(path / NEIGHBOURS, notes),
+        _text(path / COMMAND),
         knowledge or Knowledge(),
         notes,
     )
@@ -172,6 +175,13 @@ def _object(path: Path, notes: list[str]) -> dict[str, Any]:
         return found
     notes.append(f"{path.name} is damaged and left out.")
     return {}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _quarantine(path: Path, notes: list[str]) -> list[tuple[str, str]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from steadygan import recipes
 from steadygan.config import RunConfig
 from steadygan.errors import SteadyganError
 from steadygan.health.illnesses import sicken_config
-from steadygan.recipes.facts import DataFacts
+from steadygan.report.reading import COMMAND
+from steadygan.runtime import storage
 from steadygan.session import planning, settings
 from steadygan.session.families import family, options
 
@@ -20,25 +21,38 @@ APART = ("format", "recipe", "why", "shape", "classes", "data", *FLAGS)
 """Settings that follow from the rest, or are said in another way."""
 
 
-def command(config: RunConfig, train: int) -> str:
-    """``steadygan train`` with all that makes this run what it is, or nothing where there is no such line.
-
-    What the recipe would settle by itself is left out. The line is tried before it is given: it leads to the same
-    settings, or none is given, as for a recipe that lives outside the package or is gone.
+def keep(path: Path, config: RunConfig, base: Callable[[], RunConfig]) -> None:
+    """Put the command that makes this run again into its folder, where there is one.
 
     Args:
-        config: of the run.
-        train: number of training images, on which recipes may depend.
+        path: the run folder.
+        config: its settings.
+        base: what its recipe says of its own for this data.
+
+    Raises:
+        SteadyganError: where the file cannot be written.
     """
-    if config.shape is None:
-        return ""
-    facts = DataFacts(config.data.source, train, config.shape, config.classes, config.data)
     try:
-        base = _settled(config, facts, [])
-        given = [f"{key}={settings.shown(value)}" for key, value in _differences(base, config).items()]
-        if _differences(_settled(config, facts, given), config):
-            return ""
-    except SteadyganError:
+        line = command(config, base())
+    except SteadyganError:  # a recipe that is gone, or one that lives outside the package
+        return
+    if line:
+        with storage.writing(path / COMMAND):
+            storage.write_file(path / COMMAND, line + "\n")
+
+
+def command(config: RunConfig, base: RunConfig) -> str:
+    """``steadygan train`` with all that makes this run what it is, or nothing where there is no such line.
+
+    What the recipe settles by itself is left out. The line is tried before it is given: it leads to the same settings.
+
+    Raises:
+        SteadyganError: for settings that cannot be said.
+    """
+    given = [
+        f"{key}={settings.shown(value)}" for key, value in _differences(_settled(config, base, []), config).items()
+    ]
+    if _differences(_settled(config, base, given), config):
         return ""
     words = ["steadygan", "train", config.data.source, "--recipe", config.recipe]
     words += [word for name in FLAGS for word in (f"--{name}", str(getattr(config, name)))]
@@ -48,10 +62,10 @@ def command(config: RunConfig, train: int) -> str:
     return shlex.join(words)
 
 
-def _settled(config: RunConfig, facts: DataFacts, given: list[str]) -> RunConfig:
-    """What the recipe and these settings come to, as planning settles them."""
+def _settled(config: RunConfig, base: RunConfig, given: list[str]) -> RunConfig:
+    """What the recipe's own settings and these come to, as planning settles them."""
     flags = [f"{name}={getattr(config, name)}" for name in FLAGS]
-    built = settings.apply(recipes.build(config.recipe, facts), [*flags, *given])
+    built = settings.apply(base, [*flags, *given])
     built = built.model_copy(update={"shape": config.shape, "classes": config.classes})
     own = options(family(built), built).model_dump(mode="json")
     ill = sicken_config(config.sicken, built.model_copy(update={"options": own}))

@@ -25,7 +25,7 @@ from steadygan.report.page import run_page
 from steadygan.report.reading import EXAMPLES, NEIGHBOURS, OVERVIEW, PAIRS, Knowledge, RunFiles, Seen, read_run
 from steadygan.runtime import seeding, storage
 from steadygan.runtime.folder import RunFolder, plain
-from steadygan.session import again, settings
+from steadygan.session import settings
 
 Sample = Callable[[int, int], Iterator[Tensor]]
 """From a count and a seed to chunks of samples (n, C, H, W) in [-1, 1]."""
@@ -172,8 +172,6 @@ def _read(path: Path, missing: Mapping[str, str]) -> RunFiles:
     tree = config.model_dump(mode="json")
     meanings = {name: (one.meaning, one.advice) for name, one in DIAGNOSES.items()}
     run = read_run(folder.path, tree, Knowledge(meanings, missing=missing))
-    if isinstance(train := run.overview.get("train"), int):
-        run = replace(run, knowledge=replace(run.knowledge, command=again.command(config, train)))
     if run.events or not run.records:
         return run
     seen = review(run.records, config.images)

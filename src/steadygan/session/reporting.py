@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from steadygan.config import RunConfig
@@ -13,42 +13,38 @@ from steadygan.data.sources import open_data
 from steadygan.errors import SteadyganError
 from steadygan.game import checkpoint
 from steadygan.health.illnesses import sicken_data
-from steadygan.report.reading import EXAMPLES, NEIGHBOURS, OVERVIEW, PAIRS
+from steadygan.report.reading import COMMAND, EXAMPLES, NEIGHBOURS, OVERVIEW, PAIRS
 from steadygan.runtime.folder import RunFolder
-from steadygan.session import keeping
+from steadygan.session import again, keeping
 from steadygan.session.running import open_run
 from steadygan.session.trained import load
 
 
-def write_report(runs: Sequence[str | Path] | str | Path, out: str | Path | None = None) -> Path:
-    """Write the report on a run, or on several side by side, as one HTML file that fetches nothing.
-
-    What a report needs of the data and the networks is made first where the folder lacks it; where it cannot be had,
-    as for a run without a checkpoint or data that are gone, the page says so.
+def report(paths: Sequence[Path], out: Path | None, base: Callable[[RunConfig, int], RunConfig]) -> Path:
+    """Write the report on a run, or on several side by side; see ``steadygan.write_report``.
 
     Args:
-        runs: a run folder, or several.
-        out: the file, a name that is not taken yet; None: ``report.html`` in the run, which is replaced, or for several
-            runs a name beside the first of them.
+        paths: run folders.
+        out: the file, a name that is not taken yet; None: a name in the run, or beside the first of several.
+        base: from a run's settings and the number of its training images to what its recipe says of its own.
 
     Raises:
         SteadyganError: for no run, a folder that is none, or a place that cannot be written.
     """
-    paths = [Path(runs)] if isinstance(runs, (str, Path)) else [Path(run) for run in runs]
     if not paths:
         raise SteadyganError("nothing to report on", "name a run")
-    if out is not None and Path(out).exists():
+    if out is not None and out.exists():
         raise SteadyganError(f"{out} exists; nothing is overwritten", "choose another --out")
-    missing = {path: _complete(path) for path in paths}
-    return keeping.write(paths, None if out is None else Path(out), missing)
+    missing = {path: _complete(path, base) for path in paths}
+    return keeping.write(paths, out, missing)
 
 
-def _complete(path: Path) -> dict[str, str]:
+def _complete(path: Path, base: Callable[[RunConfig, int], RunConfig]) -> dict[str, str]:
     """Make what a report needs of the data and the networks and the folder lacks; what cannot be had, and why."""
     folder, config = open_run(path)
     overview = all((path / name).is_file() for name in (OVERVIEW, EXAMPLES))
     near = _neighbours_at(path) == _newest(folder)
-    if overview and near:
+    if overview and near and (path / COMMAND).is_file():
         return {}
     missing: dict[str, str] = {}
     try:
@@ -58,6 +54,9 @@ def _complete(path: Path) -> dict[str, str]:
     if not overview:
         with _told(missing, OVERVIEW):
             keeping.keep_overview(path, data)
+    if not (path / COMMAND).is_file():
+        with _told(missing, COMMAND):
+            again.keep(path, config, lambda: base(config, len(data.train)))
     if not near:
         with _told(missing, NEIGHBOURS):
             trained = load(path)
