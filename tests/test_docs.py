@@ -17,7 +17,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-COMMANDS = ("train", "resume", "sample", "evaluate", "compare", "diagnose", "report", "illnesses", "info", "recipes")
+COMMANDS = (
+    "train",
+    "resume",
+    "sample",
+    "evaluate",
+    "compare",
+    "diagnose",
+    "report",
+    "illnesses",
+    "watch",
+    "info",
+    "recipes",
+)
 
 
 def load_tool(name: str) -> ModuleType:

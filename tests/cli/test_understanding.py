@@ -18,17 +18,19 @@ from steadygan.cli.main import COMMANDS
     [
         (
             "",
-            "no command: choose one of train, resume, sample, evaluate, compare, diagnose, illnesses, info, recipes,"
-            " or see steadygan --help",
+            "no command: choose one of train, resume, sample, evaluate, compare, diagnose, report, illnesses, watch, "
+            "info, recipes, or see steadygan --help",
         ),
         ("tran", "unknown command 'tran': did you mean 'train'?"),
         (
             "xyzzy",
-            "unknown command 'xyzzy': choose one of compare, diagnose, evaluate, illnesses, info, recipes, "
-            "resume, sample, train",
+            "unknown command 'xyzzy': choose one of compare, diagnose, evaluate, illnesses, info, recipes, report, "
+            "resume, sample, train, watch",
         ),
         ("--bogus", "unknown option --bogus: a command comes first, see steadygan --help"),
         ("train", "train needs data: see steadygan train --help"),
+        ("watch", "watch needs a folder of runs: see steadygan watch --help"),
+        ("watch runs --port high", "--port 'high' is not a whole number: see steadygan watch --help"),
         ("resume", "resume needs a run's folder: see steadygan resume --help"),
         ("sample --count 3", "sample needs a run's folder: see steadygan sample --help"),
         ("info", "info needs a run or data: see steadygan info --help"),

@@ -230,6 +230,27 @@ def info(
     commands.info(what, set)
 
 
+def watch(
+    folder: Annotated[Positional[Path], arg(metavar="RUNS", help_behavior_hint="")],
+    /,
+    *,
+    host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1",
+    port: Annotated[int, arg(metavar="N")] = 8765,
+    read_only: Annotated[bool, arg(help_behavior_hint="")] = False,
+) -> None:
+    """Serve a live page on which runs can be looked at and steered.
+
+    Args:
+        folder: one that holds runs, or a run's own
+        host: the address to listen on; 0.0.0.0 lets other machines look
+        port: where to listen; 0 takes any that is free
+        read_only: let nobody take part
+    """
+    from steadygan.cli import watching
+
+    watching.watch(folder, host, port, read_only=read_only)
+
+
 def recipes(name: Annotated[Positional[str | None], _shown("[NAME]")] = None, /) -> None:
     """List the recipes, or show one with all its settings.
 
@@ -250,6 +271,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "diagnose": diagnose,
     "report": report,
     "illnesses": illnesses,
+    "watch": watch,
     "info": info,
     "recipes": recipes,
 }

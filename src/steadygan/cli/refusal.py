@@ -88,6 +88,7 @@ def _miscounted(name: str, command: Callable[..., None], given: int) -> Steadyga
     missing = [one.name for one in takes[given:] if one.default is one.empty]
     words = {"data": "data", "run": "a run's folder", "what": "a run or data"}
     words |= {"samples": "a run, or images", "runs": "two or more runs", "record": "a run, or a file of figures"}
+    words |= {"folder": "a folder of runs"}
     return SteadyganError(f"{name} needs {words[missing[0]]}", f"see steadygan {name} --help") if missing else None
 
 
