@@ -10,7 +10,7 @@ from steadygan.config import RunConfig
 from steadygan.data.dataset import DataSet
 from steadygan.game.loop import loop
 from steadygan.runtime import devices
-from steadygan.session.wiring import wire
+from steadygan.session.wiring import Wired, wire
 
 SHARE = 0.92
 """Share of the given time that rounds may take; pictures, checkpoints and start-up get the rest."""
@@ -20,6 +20,8 @@ FEW_ROUNDS = 2_000
 MANY_ROUNDS = 60_000
 """A run of more rounds than this may as well use larger batches, where they are faster an image."""
 SMALLEST_BATCH = 16
+PLACES = (0.05, 0.35, 0.65, 0.95)
+"""Shares of a run at which its pace is measured."""
 BETWEEN_CHECK_UPS = 96
 """Fewest rounds between two check-ups."""
 
@@ -34,22 +36,32 @@ class Trial:
 
 
 def measure(config: RunConfig, data: DataSet, seconds: float = 1.5) -> float:
-    """Images a second of this config here: rounds are played for ``seconds`` after a warm-up and thrown away."""
+    """Images a second of this config here: rounds are played for ``seconds`` after a warm-up and thrown away.
+
+    They are played at several places of a run, since networks that grow cost more the later it is.
+    """
     # no record is due within the trial; one that is would be an exception, not the pace
     well = config.health.model_copy(update={"mode": "off"})
     trial = config.model_copy(update={"record_every": 10**12, "images": 10**12, "health": well})
     wired = wire(trial, data)
     with devices.computing(config.threads, deterministic=config.deterministic):
-        rounds = loop(wired.state, wired.moves, wired.draw)
-        next(rounds)
-        start_images = next(rounds).images_seen
+        took = [_seconds_an_image(wired, place, seconds / len(PLACES)) for place in PLACES]
+    return len(took) / sum(took)
+
+
+def _seconds_an_image(wired: Wired, place: float, seconds: float) -> float:
+    """What an image takes at a place of the run, after one round of warm-up."""
+    state, batch = wired.state, wired.config.batch
+    state.images_seen = int(place * wired.config.images) // batch * batch
+    rounds = loop(state, wired.moves, wired.draw)
+    next(rounds)
+    devices.settle(wired.device)
+    start, first = time.perf_counter(), state.images_seen
+    for record in rounds:
         devices.settle(wired.device)
-        start = time.perf_counter()
-        for record in rounds:
-            devices.settle(wired.device)
-            spent = time.perf_counter() - start
-            if spent >= seconds:
-                return (record.images_seen - start_images) / spent
+        spent = time.perf_counter() - start
+        if spent >= seconds:
+            return spent / (record.images_seen - first)
     raise AssertionError("the loop of a trial never ends")
 
 
