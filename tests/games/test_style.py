@@ -86,12 +86,12 @@ def test_the_mean_of_lengths_is_remembered_and_is_what_they_are_pulled_to() -> N
     first = play(0, memory)
     (term,) = term_of(first, options).values()
     lengths = first.notes["generator/path_length"]
-    assert float(memory[MEAN]) == pytest.approx(0.01 * float(lengths))
-    assert float(term.values.detach().mean()) >= float((lengths - memory[MEAN]).square()) * 0.999
+    assert float(memory[MEAN]) == pytest.approx(float(lengths)), "it begins at the first lengths"
+    assert float(term.values.detach().sum()) > 0
     before = float(memory[MEAN])
     second = play(8, memory)
     term_of(second, options)
-    assert float(memory[MEAN]) == pytest.approx(0.99 * before + 0.01 * float(second.notes["generator/path_length"]))
+    assert float(memory[MEAN]) == pytest.approx(0.95 * before + 0.05 * float(second.notes["generator/path_length"]))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])

@@ -21,8 +21,8 @@ from steadygan.games.adversarial import AdversarialGame, Seen
 from steadygan.games.family import Family, Kit, Knob
 from steadygan.networks.style import StyleGenerator
 
-FORGETS = 0.01
-"""Share of the newest lengths in their running mean, as in the paper."""
+FORGETS = 0.05
+"""Share of the newest lengths in their running mean; 0.01 in the paper, whose runs are hundreds of times longer."""
 MEAN = "path_length"
 
 
@@ -92,8 +92,9 @@ def path_term(options: StyleOptions, play: Play, seen: Seen) -> Terms:
         styles = generator.map(seen.latent[:count], label)[:, None].expand(-1, generator.layers, -1)
         images = generator.synthesise(styles)
         lengths = path_lengths(images, styles, torch.randn_like(images))
-    mean = play.memory.get(MEAN, torch.zeros((), device=play.device)).to(lengths.dtype)
-    mean = torch.lerp(mean, lengths.detach().mean(), FORGETS)
+    # the mean begins at the first lengths: from 0 it would shorten all paths, and so blur styles, for a whole short run
+    now = lengths.detach().mean()
+    mean = torch.lerp(play.memory.get(MEAN, now).to(now.dtype), now, FORGETS)
     play.memory[MEAN] = mean
     play.note("generator/path_length", lengths.mean())
     return {"auxiliary/path_length": Term((lengths - mean).square(), weight * options.path_every)}
