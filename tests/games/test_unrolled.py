@@ -73,15 +73,16 @@ def gradient(game: Unrolled, slope: float, place: float, real: Tensor, latent: T
 
 @pytest.mark.parametrize("steps", [0, 1, 4])
 def test_one_number_against_one_number_by_hand(steps: int) -> None:
-    """Wasserstein: the answer raises the slope by rate (mean real - mean fake) each time."""
+    """Wasserstein, ``L_D = slope (mean fake - mean real)``: each answer raises the slope by rate (real - fake)."""
     plain = AdversarialGame(ADVERSARIAL_LOSSES["wasserstein"], lambda count, device: torch.randn(count, 1))
     real, latent = torch.randn(8, 1, 1, 1).double(), torch.randn(8, 1).double()
     slope, place, rate = 0.7, -0.4, 0.3
     mean = latent.mean().item() + place
-    ahead = slope + steps * rate * (real.mean().item() - mean)
+    apart = mean - real.mean().item()
+    ahead = slope - steps * rate * apart
     loss, found = gradient(Unrolled(plain, steps, rate), slope, place, real, latent)
-    assert loss == pytest.approx(-ahead * mean, rel=1e-9)
-    assert found == pytest.approx(-ahead + steps * rate * mean, rel=1e-9)
+    assert loss == pytest.approx(-ahead * apart, rel=1e-9)
+    assert found == pytest.approx(-ahead + steps * rate * apart, rel=1e-9)
 
 
 def test_the_gradient_through_the_answers_is_that_of_differences() -> None:
@@ -93,13 +94,16 @@ def test_the_gradient_through_the_answers_is_that_of_differences() -> None:
     assert gradient(game, 0.7, 0.2, real, latent)[1] == pytest.approx((up - down) / (2 * step), rel=1e-6)
 
 
-def test_without_answers_it_is_the_standard_game(game: Game, play: MakePlay) -> None:
-    terms = []
-    for wants in (game().be_believed, Unrolled(game(), 0, 1.0).be_believed):
+def test_without_answers_it_is_the_game_of_opposite_interests(game: Game, play: MakePlay) -> None:
+    """The minimax loss of the standard game, less what reals give, which no generator can change."""
+    gradients = []
+    for wants in (game("minimax").be_believed, Unrolled(game("minimax"), 0, 1.0).be_believed):
         this = play()
         torch.manual_seed(5)
-        terms.append(wants(this)["generator/loss"].values)
-    assert torch.equal(*terms)
+        maker = this.players["generator"]
+        loss = wants(this)["generator/loss"].values.mean()
+        gradients.append(torch.autograd.grad(loss, list(maker.parameters())))
+    assert all(torch.allclose(one, other) for one, other in zip(*gradients, strict=True))
 
 
 @pytest.mark.parametrize(

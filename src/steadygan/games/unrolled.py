@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,9 +14,9 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from steadygan.config import RunConfig, Settings
 from steadygan.errors import SteadyganError
-from steadygan.game.move import Move, Play, Terms, move
+from steadygan.game.move import Move, Play, Term, Terms, move
 from steadygan.games.adversarial import AdversarialGame, Judge
-from steadygan.games.family import Family, Kit, generator
+from steadygan.games.family import KNOBS, Family, Kit, generator
 from steadygan.games.family import discriminator as plain_discriminator
 from steadygan.games.latents import Latent
 from steadygan.networks.normalisations import ReferenceBatch
@@ -30,8 +30,8 @@ class Options(Settings):
     """What only this game has."""
 
     steps: int = Field(5, ge=0, le=50)
-    """Answers of the discriminator that the generator looks ahead; 0 is the standard game."""
-    rate: float = Field(0.1, gt=0.0, le=100.0)
+    """Answers of the discriminator that the generator looks ahead; 0 is the game of opposite interests."""
+    rate: float = Field(0.003, gt=0.0, le=100.0)
     """Step size of such an answer, a plain descent on the discriminator's loss."""
 
 
@@ -84,23 +84,28 @@ class Unrolled:
         return tell, move("generator", ("generator",), self.be_believed, steps="steps.generator")
 
     def be_believed(self, play: Play) -> Terms:
-        """The generator's loss at the discriminator's weights after ``steps`` answers.
+        """The opposite of the discriminator's loss at its weights after ``steps`` answers, one value a sample.
 
-        ``θ_{k+1} = θ_k - rate · ∇ L_D(θ_k)`` on the batch and on fakes of the very latents; the gradient goes through
-        all of them, also through those that the answers depend on.
+        ``-L_D(θ_G, θ_K)`` with ``θ_{k+1} = θ_k - rate · ∇ L_D(θ_G, θ_k)``, all on the batch and on fakes of the very
+        latents; the gradient goes through the answers too. Reals count, because the answers move their logits.
         """
-        discriminator: Any = play.players["discriminator"]
-        latent, made = self._fakes(play)
-        play.shared[f"latents.{play.part}"], play.shared[f"fakes.{play.part}"] = latent, made
+        made = self._fakes(play)
+        label = play.batch.label if self.game.conditional else None
         with torch.enable_grad():
-            ahead = self._answers(play, discriminator, made)
-        return self.game.be_believed(replace(play, players={**play.players, "discriminator": ahead}))
+            ahead = self._answers(play, play.players["discriminator"], made)
+        real, fake = self.game.shown(play, play.batch.real), self.game.shown(play, made)
+        judge = Judge(ahead, label, real, fake, deep=False)
+        terms = {"generator/loss": Term(-self.game.loss.discriminator(judge(real), judge(fake)))}
+        if (weight := play.controls["feature_matching"]) > 0:
+            terms["auxiliary/feature_matching"] = Term(self.game.match(play, judge, fake), weight)
+        return terms | self.game.on_weights(play, "generator")
 
-    def _fakes(self, play: Play) -> tuple[Tensor, Tensor]:
-        latent, made = (play.shared.get(f"{name}.{play.part}") for name in ("latents", "fakes"))
-        if latent is None or made is None:
-            return self.game.fakes(play, play.batch.label if self.game.conditional else None)
-        return latent, made
+    def _fakes(self, play: Play) -> Tensor:
+        made = play.shared.pop(f"fakes.{play.part}", None)
+        play.shared.pop(f"latents.{play.part}", None)
+        if made is None:
+            _, made = self.game.fakes(play, play.batch.label if self.game.conditional else None)
+        return made
 
     def _answers(self, play: Play, discriminator: nn.Module, made: Tensor) -> nn.Module:
         label = play.batch.label if self.game.conditional else None
@@ -135,4 +140,4 @@ def moves(kit: Kit) -> tuple[Move, ...]:
     return Unrolled(kit.adversarial, options.steps, options.rate).moves()
 
 
-UNROLLED = Family(moves, Options, {"generator": generator, "discriminator": discriminator})
+UNROLLED = Family(moves, Options, {"generator": generator, "discriminator": discriminator}, knobs=KNOBS - {"top_k"})
