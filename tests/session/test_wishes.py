@@ -78,7 +78,7 @@ def test_a_control_that_is_turned_shows_in_events_answers_and_records(lab: Any, 
     (event,) = wished(run)
     assert event == {
         "images_seen": 40, "attempt": 0, "kind": "wish", "wish": "turn", "id": "40-0", "by": "person:anna",
-        "done": True, "words": "learning_rate.generator goes times 0.25", "control": "learning_rate.generator",
+        "done": True, "words": "learning_rate.generator at 0.25 times its plan", "control": "learning_rate.generator",
         "factor": 0.25,
     }  # fmt: skip
     wish, answer = lines(run, "wishes.jsonl")
@@ -87,7 +87,7 @@ def test_a_control_that_is_turned_shows_in_events_answers_and_records(lab: Any, 
     assert rates[48] == rates[96] == pytest.approx(rates[40] * 0.25)
     assert rates[8] == rates[40]
     assert [text for text in person.told if "anna" in text] == [
-        "[40 images] anna: learning_rate.generator goes times 0.25"
+        "[40 images] anna: learning_rate.generator at 0.25 times its plan"
     ]
 
 
@@ -98,7 +98,7 @@ def test_a_turn_can_be_taken_back_and_two_people_do_not_undo_each_other(lab: Any
     rates = {line["images_seen"]: line["control/learning_rate.generator"] for line in lines(run, "records.jsonl")}
     assert rates[24] == pytest.approx(rates[16] / 8)
     assert rates[56] == rates[96] == pytest.approx(rates[16] / 2)
-    assert wished(run)[-1]["words"] == "learning_rate.generator goes as planned again"
+    assert wished(run)[-1]["words"] == "learning_rate.generator as planned again"
 
 
 def test_going_back_raises_the_attempt_and_keeps_what_people_turned(lab: Any, tmp_path: Path) -> None:

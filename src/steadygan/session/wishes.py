@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from steadygan.errors import nearest
+from steadygan.game.controls import UNTURNED
 from steadygan.game.orders import Order, RollBack, Stop, Tell, Turn
 from steadygan.game.state import GameState
 from steadygan.health.interventions import OWNER
@@ -232,10 +233,10 @@ def _words(wish: Wish, state: GameState) -> str:
     match wish.kind:
         case "turn":
             factor, shift = _turn(line)
-            parts = [f"times {factor:g}"] * (factor != 1) + [f"{'plus' if shift > 0 else 'minus'} {abs(shift):g}"] * (
-                shift != 0
-            )
-            return f"{line['control']} goes {' '.join(parts) or 'as planned again'}"
+            if (factor, shift) == UNTURNED:
+                return f"{line['control']} as planned again"
+            more = f", {'plus' if shift > 0 else 'minus'} {abs(shift):g}" if shift else ""
+            return f"{line['control']} at {factor:g} times its plan{more}"
         case "back":
             return f"back to the snapshot {line['to']} of {_place(state, str(line['to'])):,} images"
         case kind:

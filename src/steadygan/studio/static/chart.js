@@ -107,7 +107,7 @@ export class Panel {
       parts.push(el("svg:path", { class: `raw ${line.colour}`, d: path(line.points, this.across, height, (point) => point.y) }));
     }
     for (const line of this.lines) {
-      const kept = smooth(line.points, log);
+      const kept = this.about.exact ? line.points : smooth(line.points, log);
       parts.push(el("svg:path", { class: `smooth ${line.colour}`, d: path(kept, this.across, height, (point) => (point.gone ? null : point.y)) }));
     }
     this.cursor = el("svg:line", { class: "cursor", y1: TOP, y2: HEIGHT - BOTTOM, visibility: "hidden" });

@@ -137,7 +137,7 @@ export class Controls {
     if (changed) this.value.value = "";
     if (!present) { say(this.now, ""); return; }
     const others = this.row.turns.filter(([by, name]) => name === present.name && by !== this.me()).map(([by]) => by);
-    const mine = present.factor === 1 && present.shift === 0 ? "" : `, by you times ${figure(present.factor)}${present.shift ? ` plus ${figure(present.shift)}` : ""}`;
+    const mine = present.factor === 1 && present.shift === 0 ? "" : `, by you at ${figure(present.factor)} times its plan${present.shift ? `, plus ${figure(present.shift)}` : ""}`;
     say(this.now, `It is ${figure(present.value)} now${mine}${others.length ? `, turned by ${others.join(" and ")} too` : ""}.`);
     mark(this.half, "disabled", present.value === 0 ? "" : null);
     mark(this.twice, "disabled", present.value === 0 ? "" : null);

@@ -89,7 +89,7 @@ export function showRun(main, name, about) {
       if (!records.changes(control)) continue;
       const said = control.slice(8);
       const panel = new Panel({
-        title: `Control: ${said}`, unit: "value", hint: "A knob that was turned while the run went on, or that follows a plan.",
+        title: `Control: ${said}`, unit: "value", exact: true, hint: "A knob that was turned while the run went on, or that follows a plan.",
         lines: [{ name: control, label: said, colour: "gold" }],
       });
       turned.set(control, panel);
