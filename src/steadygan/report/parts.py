@@ -42,7 +42,7 @@ def picture(one: Still, words: str, class_: str = "", **further: str | bool | in
 
 def samples(run: RunFiles) -> Html:
     """The newest grid, and the same latents over time."""
-    last = still(run.grids[-1]) if run.grids else None
+    last = next((found for path in reversed(run.grids) if (found := still(path))), None)
     film = frames(run.grids)
     if last is None:
         return Html("")
@@ -137,6 +137,8 @@ def measured_records(run: RunFiles) -> list[dict[str, Any]]:
 def course(run: RunFiles) -> Html:
     """Curves with what happened marked on them, and the same as a table."""
     data = chart(run.records)
+    # where records were lost, events may lie behind the last one
+    data.end = max([data.end, *(float(event["images_seen"]) for event in run.events)])
     first = sorted((one for one in data.panels if one.title in LEADING), key=lambda one: LEADING.index(one.title))
     rest = [one for one in data.panels if one.title not in LEADING]
     shown = [figures.panel(one, data, run.events, run.knowledge, EXPLAINED[one.title]) for one in first]

@@ -132,7 +132,7 @@ def _frame(file: Path) -> Image.Image:
     try:
         with Image.open(file) as picture:
             return picture.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as fault:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
         raise SteadyganError(f"cannot read the frame {file}", "delete it and animate again") from fault
 
 

@@ -125,7 +125,9 @@ def read_run(path: Path, config: Mapping[str, Any], knowledge: Knowledge | None 
     """
     notes: list[str] = []
     records = [row for row in _lines(path / "records.jsonl", notes) if _has_clock(row)]
-    events = [row for row in _lines(path / "events.jsonl", notes) if _has_clock(row) and "kind" in row]
+    events = [
+        row for row in _lines(path / "events.jsonl", notes) if _has_clock(row) and isinstance(row.get("kind"), str)
+    ]
     grids = sorted(file for file in (path / "samples").glob("[0-9]*.png") if file.stem.isdecimal())
     if not records:
         notes.append("The run has no records yet, so there are no curves.")
@@ -137,7 +139,7 @@ def read_run(path: Path, config: Mapping[str, Any], knowledge: Knowledge | None 
         records,
         events,
         _lines(path / "metrics.jsonl", notes),
-        [one for one in _object(path / "environment.json", notes).get("sittings") or [] if isinstance(one, dict)],
+        _sittings(path / "environment.json", notes),
         grids,
         _quarantine(path / "quarantine.csv", notes),
         _object(path / OVERVIEW, notes),
@@ -175,6 +177,11 @@ def _object(path: Path, notes: list[str]) -> dict[str, Any]:
         return found
     notes.append(f"{path.name} is damaged and left out.")
     return {}
+
+
+def _sittings(path: Path, notes: list[str]) -> list[dict[str, Any]]:
+    found = _object(path, notes).get("sittings")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def _text(path: Path) -> str:

@@ -13,13 +13,15 @@ from steadygan.report.html import data_uri
 
 MOST = 40
 """Frames that a slider has at most."""
-BUDGET = 2_400_000
+BUDGET = 2_000_000
 """Bytes that all frames together may have; a page writes a third more."""
-STILL = 400_000
+STILL = 300_000
 """Bytes above which a single picture is packed more tightly."""
 SIDE = 640
 """Longest side of a frame in pixels."""
-QUALITIES = (90, 75, 55)
+LEVELS = ((90, 1.0), (75, 1.0), (55, 1.0), (50, 0.7), (50, 0.5), (40, 0.25))
+"""Quality and share of the side, one after the other, until a picture fits."""
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
@@ -34,47 +36,53 @@ class Still:
 def frames(grids: Sequence[Path]) -> list[Still]:
     """The grids over time, an even choice of at most ``MOST`` with the first and the last, within ``BUDGET`` bytes.
 
-    One that cannot be read is left out. Each is one and the same latents at another time, so all have one size.
+    One that cannot be read is left out. All are packed alike, so that what changes is what the generator makes.
     """
     count = min(len(grids), MOST)
-    while count:
-        chosen = [grids[round(i * (len(grids) - 1) / max(1, count - 1))] for i in range(count)]
-        bodies = [(int(path.stem), found) for path in chosen if (found := _packed(path, SIDE))]
-        if sum(len(body) for _, (body, _) in bodies) <= BUDGET or count == 1:
-            return [Still(seen, data_uri(body, "image/webp"), size) for seen, (body, size) in bodies]
-        count //= 2
+    chosen = [grids[round(i * (len(grids) - 1) / max(1, count - 1))] for i in range(count)]
+    pictures = [(int(path.stem), image) for path in chosen if (image := _opened(path, SIDE))]
+    for quality, share in LEVELS if pictures else ():
+        # the last one has most in it as a rule: where it does not fit, the rest need not be tried
+        if len(_webp(pictures[-1][1], quality, share)[0]) * len(pictures) > 1.2 * BUDGET:
+            continue
+        bodies = [(seen, *_webp(image, quality, share)) for seen, image in pictures]
+        if sum(len(body) for _, body, _ in bodies) <= BUDGET:
+            return [Still(seen, data_uri(body, "image/webp"), size) for seen, body, size in bodies]
     return []
 
 
 def still(path: Path, side: int = 1400) -> Still | None:
     """One picture as it is, or packed where it is large; None where it cannot be read."""
-    try:
-        with Image.open(path) as picture:
-            size, kind = picture.size, picture.format
-            picture.load()
-        body = path.read_bytes()
-    except (OSError, SyntaxError, ValueError):
+    image = _opened(path, side)
+    if image is None:
         return None
     seen = int(path.stem) if path.stem.isdecimal() else 0
-    if kind == "PNG" and len(body) <= STILL and max(size) <= side:
-        return Still(seen, data_uri(body, "image/png"), size)
-    packed = _packed(path, side, STILL)
-    return packed and Still(seen, data_uri(packed[0], "image/webp"), packed[1])
+    try:
+        body = path.read_bytes()
+    except OSError:
+        return None
+    if body.startswith(b"\x89PNG") and len(body) <= STILL:
+        return Still(seen, data_uri(body, "image/png"), image.size)
+    for quality, share in LEVELS:
+        body, size = _webp(image, quality, share)
+        if len(body) <= STILL:
+            break
+    return Still(seen, data_uri(body, "image/webp"), size)
 
 
-def _packed(path: Path, side: int, most: int = BUDGET // 8) -> tuple[bytes, tuple[int, int]] | None:
-    """A picture as WebP of at most this side, as good as ``most`` bytes allow; None where it cannot be read."""
+def _opened(path: Path, side: int) -> Image.Image | None:
+    """A picture, reduced to this side where it is larger; None where it cannot be read."""
     try:
         with Image.open(path) as picture:
             image = picture.convert("RGB")
-    except (OSError, SyntaxError, ValueError):
+    except UNREADABLE:
         return None
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    body = b""
-    for quality in QUALITIES:
-        buffer = io.BytesIO()
-        image.save(buffer, "WEBP", quality=quality, method=4)
-        body = buffer.getvalue()
-        if len(body) <= most:
-            break
-    return body, image.size
+    return image
+
+
+def _webp(image: Image.Image, quality: int, share: float) -> tuple[bytes, tuple[int, int]]:
+    size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
+    body = io.BytesIO()
+    (image if share == 1 else image.resize(size)).save(body, "WEBP", quality=quality, method=2)
+    return body.getvalue(), size

@@ -19,6 +19,8 @@ FLAGS = ("images", "seed", "threads")
 """Settings that have a flag of their own."""
 APART = ("format", "recipe", "why", "shape", "classes", "data", *FLAGS)
 """Settings that follow from the rest, or are said in another way."""
+ROUNDS = 4
+"""Times that settings are added: one may change what others are where nobody says so, as the batch does."""
 
 
 def keep(path: Path, config: RunConfig, base: Callable[[], RunConfig]) -> None:
@@ -49,10 +51,15 @@ def command(config: RunConfig, base: RunConfig) -> str:
     Raises:
         SteadyganError: for settings that cannot be said.
     """
-    given = [
-        f"{key}={settings.shown(value)}" for key, value in _differences(_settled(config, base, []), config).items()
-    ]
-    if _differences(_settled(config, base, given), config):
+    differ: dict[str, Any] = {}
+    given: list[str] = []
+    for _ in range(ROUNDS):
+        found = _differences(_settled(config, base, given), config)
+        if not found:
+            break
+        differ |= found
+        given = [f"{key}={settings.shown(value)}" for key, value in differ.items()]
+    else:
         return ""
     words = ["steadygan", "train", config.data.source, "--recipe", config.recipe]
     words += [word for name in FLAGS for word in (f"--{name}", str(getattr(config, name)))]
