@@ -32,7 +32,6 @@ TINY = (
 )  # fmt: skip
 NARROW = {
     "mlp": ("generator.network.hidden=[16,8]", "discriminator.network.hidden=[8,16]"),
-    "aae": ("discriminator.network.hidden=[8]",),
 }
 PINNED = ("/loss", "/gradient_norm", "_logits", "/spread")
 

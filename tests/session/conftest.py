@@ -30,7 +30,6 @@ TINY = (
 )  # fmt: skip
 NARROW = {
     "mlp": ("generator.network.hidden=[8]", "discriminator.network.hidden=[8]"),
-    "aae": ("discriminator.network.hidden=[8]",),
 }
 
 

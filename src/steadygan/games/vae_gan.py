@@ -24,7 +24,7 @@ SHARED = ("back", "mean", "spread", "real")
 class Options(Settings):
     """Settings that only this family has."""
 
-    prior: float = Field(1e-3, ge=0.0)
+    prior: float = Field(3e-3, ge=0.0)
     """Weight of the divergence of the encoder's laws from the prior, in nats."""
     similarity: float = Field(1.0, ge=0.0)
     """Weight of the mean square error of the discriminator's features."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from steadygan.config import LatentConfig, PlayerConfig, RunConfig
+from steadygan.config import PlayerConfig, RunConfig
+from steadygan.recipes.encoding import drawn, narrow
 from steadygan.recipes.facts import DataFacts
 from steadygan.recipes.parts import player, run
 
@@ -17,15 +18,14 @@ def _both(facts: DataFacts) -> dict[str, PlayerConfig]:
 
 
 def aae(facts: DataFacts) -> RunConfig:
-    """Adversarial autoencoder: DCGAN encoder and generator, a small discriminator of latents, N(0, I) in 16 values."""
-    judge = player("mlp", 16, rate=1e-3, hidden=(256, 256))
-    players = {**_both(facts), "discriminator": judge}
-    latent = LatentConfig(size=16)
-    return run("aae", facts, players, game="adversarial-autoencoder", latent=latent, images=400_000)
+    """Adversarial autoencoder: DCGAN encoder and generator, a fully connected discriminator of latents."""
+    players = {**_both(facts), "discriminator": player("mlp", 16, rate=1e-3, depth=3)}
+    settings = {"game": "adversarial-autoencoder", "latent": narrow(facts), **drawn(facts)}
+    return run("aae", facts, players, images=400_000, **settings)
 
 
 def vae(facts: DataFacts) -> RunConfig:
     """Variational autoencoder, without any opponent: the yardstick of the families that encode."""
     options = {"prior": 2 * NOISE**2 / math.prod(facts.shape)}
-    settings = {"game": "variational-autoencoder", "options": options, "latent": LatentConfig(size=16)}
+    settings = {"game": "variational-autoencoder", "options": options, "latent": narrow(facts), **drawn(facts)}
     return run("vae", facts, _both(facts), images=400_000, **settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from steadygan.config import LatentConfig, RunConfig
+from steadygan.recipes.encoding import judged
 from steadygan.recipes.facts import DataFacts
 from steadygan.recipes.parts import player, run
 
@@ -14,7 +15,8 @@ def bigan(facts: DataFacts) -> RunConfig:
         "generator": player("dcgan", 16, rate=1e-3),
         "discriminator": player("dcgan", 16, rate=1e-3),
     }
-    return run("bigan", facts, players, game="bigan", latent=LatentConfig(size=32), images=400_000)
+    settings = {"game": "bigan", "latent": LatentConfig(size=32), **judged(facts)}
+    return run("bigan", facts, players, images=400_000, **settings)
 
 
 def ali(facts: DataFacts) -> RunConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from steadygan.config import LatentConfig, RunConfig
+from steadygan.recipes.encoding import judged
 from steadygan.recipes.facts import DataFacts
 from steadygan.recipes.parts import player, run
 
@@ -14,4 +15,5 @@ def vae_gan(facts: DataFacts) -> RunConfig:
         "generator": player("dcgan", 16, rate=1e-3),
         "discriminator": player("dcgan", 16, rate=1e-3),
     }
-    return run("vae-gan", facts, players, game="vae-gan", latent=LatentConfig(size=32), images=400_000)
+    settings = {"game": "vae-gan", "latent": LatentConfig(size=32), **judged(facts)}
+    return run("vae-gan", facts, players, images=400_000, **settings)
