@@ -64,7 +64,7 @@ def coupled(domain: str) -> Callable[[int, Path, float], Figures]:
     return run
 
 
-COUPLED = 120_000
+COUPLED = 80_000
 
 
 def read_negatives(images: Tensor, scale: float) -> Tensor:
@@ -116,7 +116,7 @@ def reader_is_right(scale: float = 1.0) -> float:
 
 # ---- two-dimensional mixtures ----
 
-ROUNDS, KEPT = 4000, 2500
+ROUNDS, KEPT = 3000, 2500
 BARE: dict[str, Any] = {"rate": 1e-3, "betas": (0.5, 0.999)}
 
 
@@ -191,7 +191,7 @@ def beside(one: Side, other: Side) -> Callable[[int, Path, float], Figures]:
 
 # ---- stacked digits ----
 
-TRIPLES, STACKED = 20_000, 60_000
+TRIPLES, STACKED = 20_000, 40_000
 SMALL_STACK = ("data.image_size=[16,16]", "generator.network.capacity=16", "discriminator.network.capacity=4")
 
 
@@ -265,7 +265,7 @@ ONE, FOUR = (*WEAK, "generator.network.capacity=16"), (*WEAK, "generator.network
 
 # ---- f-GAN on Gaussians ----
 
-FAR, STEPS = 1.0, 2500
+FAR, STEPS = 1.0, 2000
 TOLD = ("kl", "reverse-kl", "pearson", "squared-hellinger", "total-variation")
 """Divergences that have a closed form between Gaussians."""
 
