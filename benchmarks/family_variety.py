@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import family_variety_pictures as pictures
 import judge as independent
 import mixtures
 import numpy as np
@@ -52,6 +53,8 @@ def coupled(domain: str) -> Callable[[int, Path, float], Figures]:
         plain, other = (made.sample(PAIRS, seed=seed, label=label) for label in (0, 1))
         first = independent.look(independent.load_judge(), plain.split(500))[1]
         second = READERS[domain](other, scale)
+        if pictures.wanted(seed, scale):
+            pictures.pairs(f"cogan-{domain}", plain, other)
         same = first.argmax(1) == second.argmax(1)
         shares = torch.bincount(first.argmax(1), minlength=10).double() / PAIRS
         return {
@@ -209,6 +212,8 @@ def on_stacked_mnist(seed: int, scale: float, folder: Path, recipe: str, given: 
     images, _ = stacked_mnist.digits("train")
     data = stack(folder, torch.from_numpy(np.array(images)))
     made = trained(str(data), recipe, STACKED, seed, folder, scale, (*SETTINGS, *SMALL_STACK, *given))
+    if pictures.wanted(seed, scale):
+        pictures.samples(recipe, made.sample(64, seed=seed), 16)
     found = stacked_mnist.evaluate(made.samples(5000, seed=seed))
     return found["modes"], found["kl"]
 
@@ -245,6 +250,8 @@ def on_stacked_digits(seed: int, folder: Path, scale: float, recipe: str, given:
     """Modes of 1,000 and KL to even shares on triples of the small digits."""
     data = stack(folder, small_digits()[0])
     made = trained(str(data), recipe, STACKED, seed, folder, scale, (*SETTINGS, *given))
+    if pictures.wanted(seed, scale):
+        pictures.samples(recipe, made.sample(64, seed=seed), 16)
     rows = ((made.sample(5000, seed=seed) + 1) * 127.5).round().clamp(0, 255).flatten(2).reshape(-1, 64) / 255 * 16
     count = mode_count(stacked_index(torch.from_numpy(digits_reader().predict(rows.numpy())).reshape(-1, 3)), 1000)
     return count.modes, count.kl
@@ -321,7 +328,10 @@ def gaussians(seed: int, folder: Path, scale: float) -> Figures:
         seen = np.array(list(course(name, seed, steps, 0.0)))[steps * 2 // 3 :]
         figures[name] = float(seen[:, 0].mean())
         figures[f"{name}_off"] = float(abs(seen[:, 0].mean() - seen[0, 1]) / seen[0, 1])
-    figures["tracked"] = float(np.corrcoef(*approach(seed, steps).T)[0, 1])
+    moving = approach(seed, steps)
+    if pictures.wanted(seed, scale):
+        pictures.bound(moving)
+    figures["tracked"] = float(np.corrcoef(*moving.T)[0, 1])
     figures["worst_off"] = max(value for key, value in figures.items() if key.endswith("_off") and value is not None)
     return figures
 
