@@ -25,6 +25,7 @@ COMMANDS = (
     "compare",
     "diagnose",
     "report",
+    "explain",
     "illnesses",
     "watch",
     "info",

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 from steadygan.errors import SteadyganError
 
 if TYPE_CHECKING:
-    from steadygan.api import Trained, compare, diagnose, evaluate, load, resume, train, write_report
+    from steadygan.api import (
+        Trained,
+        compare,
+        diagnose,
+        evaluate,
+        explain,
+        load,
+        resume,
+        train,
+        write_explanation,
+        write_report,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
@@ -21,15 +32,17 @@ __all__ = [
     "compare",
     "diagnose",
     "evaluate",
+    "explain",
     "load",
     "resume",
     "train",
+    "write_explanation",
     "write_report",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Trained", "compare", "diagnose", "evaluate", "load", "resume", "train", "write_report"):
+    if name in __all__:
         from steadygan import api
 
         return getattr(api, name)

@@ -1,4 +1,4 @@
-"""steadygan from Python: ``train``, ``resume``, ``load``, ``evaluate``, ``compare``, ``write_report``."""
+"""steadygan from Python: ``train``, ``resume``, ``load``, ``evaluate``, ``compare``, ``write_report``, ``explain``."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ from steadygan.recipes.facts import DataFacts
 from steadygan.report import pictures, tensorboard
 from steadygan.runtime import devices
 from steadygan.runtime.folder import RunFolder
-from steadygan.session import again, checking, evaluating, memory, planning, reporting, settings
+from steadygan.session import again, checking, evaluating, explain_writing, memory, planning, reporting, settings
 from steadygan.session.diagnosing import Diagnosed as Diagnosed
 from steadygan.session.diagnosing import diagnose as diagnose
 from steadygan.session.diagnosing import lines_of
 from steadygan.session.evaluating import Evaluation, Fakes
+from steadygan.session.explained import Explanation as Explanation
+from steadygan.session.explaining import explain as explain
 from steadygan.session.running import Run, open_run
 from steadygan.session.trained import Trained as Trained
 from steadygan.session.trained import load as load
@@ -360,3 +362,29 @@ def write_report(runs: Sequence[str | Path] | str | Path, out: str | Path | None
     """
     paths = [Path(runs)] if isinstance(runs, (str, Path)) else [Path(run) for run in runs]
     return reporting.report(paths, None if out is None else Path(out), _recipe)
+
+
+def write_explanation(
+    run: str | Path,
+    out: str | Path | None = None,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    best: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Explain what the networks of a run have learned, as one HTML file that fetches nothing; see ``explain``.
+
+    Args:
+        run: its folder.
+        out: the file, a name that is not taken yet; None: ``explain.html`` in the run, which is replaced.
+        seed: of all draws.
+        device: where the networks compute.
+        best: explain the averaged generator that health found best.
+        progress: told what is being done.
+
+    Raises:
+        SteadyganError: a run that cannot be explained, or a place that cannot be written.
+    """
+    path = explain_writing.place(Path(run), None if out is None else Path(out))
+    return explain_writing.write(explain(run, seed=seed, device=device, best=best, progress=progress), path)

@@ -202,6 +202,29 @@ def report(
     measuring.report(runs, out)
 
 
+def explain(
+    run: Positional[Run],
+    /,
+    *,
+    seed: Annotated[int, arg(metavar="S")] = 0,
+    best: Annotated[bool, arg(help_behavior_hint="")] = False,
+    out: Annotated[Path | None, _shown("FILE")] = None,
+    device: Annotated[str, arg(metavar="NAME")] = "cpu",
+) -> None:
+    """Write a page on what the networks of a run have learned.
+
+    Args:
+        run: the run's folder
+        seed: of all draws; the same seed gives the same figures
+        best: explain the average that health found best, instead of the last one
+        out: the page, a name not taken yet; without it explain.html in the run
+        device: cpu, cuda or auto
+    """
+    from steadygan.cli import explaining
+
+    explaining.explain(run, out, seed, device, best=best)
+
+
 def illnesses(name: Annotated[Positional[str | None], _shown("[NAME]")] = None, /) -> None:
     """List what `train --sicken` can put into a run, or show one.
 
@@ -270,6 +293,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "diagnose": diagnose,
     "report": report,
+    "explain": explain,
     "illnesses": illnesses,
     "watch": watch,
     "info": info,
