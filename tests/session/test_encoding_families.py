@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from steadygan.errors import SteadyganError
 from steadygan.game.loop import loop
 from steadygan.games.bigan import swaps
 from steadygan.objectives.adversarial import ADVERSARIAL_LOSSES
+from steadygan.report.jsonl import read_jsonl
 from steadygan.runtime.devices import computing
+from steadygan.session.checking import check
 from steadygan.session.families import build_players
 from steadygan.session.wiring import Wired, wire
 
@@ -141,6 +144,18 @@ def test_an_encoder_of_pairs_learns_to_invert_the_generator(lab: Any) -> None:
     assert float((found - latent).square().mean()) < 0.5 * float(latent.square().mean())
 
 
+@pytest.mark.parametrize(("recipe", "judged"), [("aae", False), ("vae", False), ("bigan", True), ("vae-gan", True)])
+def test_health_is_told_of_images_by_those_alone_who_judge_images(
+    recipe: str, judged: bool, lab: Any, tmp_path: Path
+) -> None:
+    """A discriminator of latents says nothing of fakes; where nobody judges images a check-up does without."""
+    lab.start(tmp_path / "run", lab.config(recipe, "health.every=16", "health.count=16", "images=48"))
+    names = {name for line in read_jsonl(tmp_path / "run" / "records.jsonl") for name in line}
+    assert ("discriminator/separation" in names) == judged
+    assert ("health/gradient_real" in names) == judged
+    assert {"health/distance", "health/diversity", "encoder/gradient_norm", "encoder/update"} <= names
+
+
 def test_only_losses_that_treat_both_sides_alike_can_be_swapped() -> None:
     swapped = {name for name, loss in ADVERSARIAL_LOSSES.items() if swaps(loss)}
     assert {"non-saturating", "hinge", "minimax", "wasserstein", "relativistic", "relativistic-average"} <= swapped
@@ -158,6 +173,8 @@ def test_the_weights_of_an_encoder_come_back_with_a_trained_run(lab: Any) -> Non
         ("bigan", "loss=least-squares", "the loss 'least-squares' does not treat both kinds of pairs alike: choose"),
         ("bigan", "packing=2", "the game 'bigan' cannot judge packs: set packing=1"),
         ("aae", "packing=2", "cannot judge packs"),
+        ("vae-gan", "packing=2", "cannot judge packs"),
+        ("aae", "augmentation.adaptive=true", "no player judges images, as adaptive augmentation needs"),
         ("aae", "label_flipping=0.1", "has no use for label_flipping: leave it out"),
         ("vae", "encoder.steps=2", "the encoder learns in the generator's move: set generator.steps instead"),
         ("vae-gan", "encoder.steps=2", "the encoder learns in the generator's move"),
@@ -171,6 +188,13 @@ def test_the_weights_of_an_encoder_come_back_with_a_trained_run(lab: Any) -> Non
 )
 def test_settings_that_do_not_fit_are_one_line(recipe: str, given: str, answer: str, lab: Any) -> None:
     with pytest.raises(SteadyganError) as caught:
-        wired(lab, recipe, given)
+        _wire_checked(lab, recipe, given)
     assert answer in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def _wire_checked(lab: Any, recipe: str, given: str) -> Wired:
+    """As a run is begun: what can be said of settings alone is said first."""
+    config = lab.config(recipe, given)
+    check(config)
+    return wire(config, lab.data)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from steadygan.config import RunConfig, Settings
 from steadygan.game.move import Move, Play, Term, Terms, move
 from steadygan.games import encoding
-from steadygan.games.adversarial import Judge, note_images, note_logits
+from steadygan.games.adversarial import Judge, note_images, separation
 from steadygan.games.family import Family, Kit, generator
 from steadygan.games.latents import Latent
 from steadygan.networks import build_latent_discriminator
@@ -72,7 +72,7 @@ class Autoencoder:
         judge = Judge(play.players["discriminator"], label, real, fake, deep=False)
         terms = game.penalise(play, judge, real, fake)
         real_logits, fake_logits = judge(real), judge(fake)
-        note_logits(play, real_logits, fake_logits)
+        _note_latents(play, real_logits, fake_logits)
         terms["discriminator/loss"] = Term(game.loss.discriminator(real_logits, fake_logits))
         return terms | game.on_weights(play, "discriminator")
 
@@ -137,6 +137,15 @@ class VariationalAutoencoder:
 def discriminator(config: RunConfig, options: Any, latent: Latent) -> nn.Module:
     """The discriminator of latents that the settings name."""
     return build_latent_discriminator(config.players["discriminator"].network, latent.size, config.classes)
+
+
+def _note_latents(play: Play, prior_logits: Tensor, latent_logits: Tensor) -> None:
+    """Signals from the logits, under names of their own: those of reals and fakes are said of images."""
+    with torch.no_grad():
+        play.note("discriminator/prior_logits", prior_logits.mean())
+        play.note("discriminator/latent_logits", latent_logits.mean())
+        if play.measured:
+            play.note("discriminator/latent_separation", separation(prior_logits, latent_logits))
 
 
 def _as_maps(latent: Tensor) -> Tensor:

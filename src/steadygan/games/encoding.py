@@ -36,18 +36,16 @@ def law(play: Play, label: Tensor | None) -> Law:
     return said.to(play.batch.real.dtype)
 
 
-def check(config: RunConfig, *, shown: bool = False) -> None:
+def check(config: RunConfig, *, flips: bool = False) -> None:
     """Raise SteadyganError for settings of the standard game that the moves of these families do not heed.
 
     Args:
         config: the settings.
-        shown: whether the discriminator sees images as in the standard game, packed and with labels flipped.
+        flips: whether the discriminator's labels can be flipped as in the standard game.
     """
     if config.players["encoder"].steps != 1:
         raise SteadyganError("the encoder learns in the generator's move", "set generator.steps instead")
-    if shown:
-        return
     if config.packing > 1:
         raise SteadyganError(f"the game {config.game!r} cannot judge packs", "set packing=1")
-    if config.label_flipping:
+    if config.label_flipping and not flips:
         raise SteadyganError(f"the game {config.game!r} has no use for label_flipping", "leave it out")

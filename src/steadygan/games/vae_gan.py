@@ -76,7 +76,8 @@ class Similar:
             real = play.batch.real
             back, mean, log_variance = self._back(play, seen.label)
         weights = play.controls
-        alike = squared_error(seen.judge.features(real).detach(), seen.judge.features(back))
+        wanted, found = seen.judge.features(real).detach(), seen.judge.features(back)
+        alike = squared_error(wanted.to(real.dtype), found.to(real.dtype))
         terms = {
             "encoder/loss": Term(normal_divergence(mean, log_variance), weights["prior"]),
             "auxiliary/similarity": Term(alike, weights["similarity"]),
@@ -102,5 +103,5 @@ VAE_GAN = Family(
         name: (getattr(options, name), 0.0, float("inf")) for name in ("prior", "similarity", "pixels")
     },
     knobs=KNOBS,
-    check=lambda config, options, data: encoding.check(config, shown=True),
+    check=lambda config, options, data: encoding.check(config, flips=True),
 )
