@@ -33,8 +33,8 @@ from steadygan.session.watching import Pace, Silent
 
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "images"
 FACES = data_folder() / "faces" / "att-faces.zip"
-SAMPLES, COURSE_SAMPLES = 10_000, 3_000
-MARKS = 12
+SAMPLES, COURSE_SAMPLES = 5_000, 2_000
+MARKS = 8
 """Places of a run at which its averaged generator is judged."""
 SIDE = 32
 
@@ -257,7 +257,7 @@ OF_QUALITY = (
 )
 
 EXAMS: tuple[Exam, ...] = (
-    Exam("progressive", "progressive growing", "MNIST 32x32", 30_000, partial(growing, images=30_000), (
+    Exam("progressive", "progressive growing", "MNIST 32x32", 16_000, partial(growing, images=16_000), (
         Figure("reached", "processor time to the quality of full size from the start, over that run's", "below 1", 1.0,
                higher=False),
         Figure("growing", f"{FRECHET}, growing", higher=False),
@@ -265,13 +265,13 @@ EXAMS: tuple[Exam, ...] = (
         Figure("same_time", "the same, full size from the start, after the time of the growing run", higher=False),
         Figure("seconds", "processor seconds, growing", higher=False),
         Figure("full_seconds", "processor seconds, full size from the start", higher=False),
-    ), seeds=2),
-    Exam("lapgan", "pyramid (LAPGAN)", "MNIST 32x32", 40_000, partial(pyramid, images=40_000), (
+    ), seeds=1),
+    Exam("lapgan", "pyramid (LAPGAN)", "MNIST 32x32", 16_000, partial(pyramid, images=16_000), (
         Figure("frechet", FRECHET, higher=False),
         Figure("coarsest", "the same of the coarsest level enlarged", higher=False),
         Figure("confidence", "the judge's mean top probability", "0.995 for real images"),
-    ), seeds=2),
-    Exam("style", "styles (StyleGAN-like)", "Fashion-MNIST", 30_000, partial(styles, images=30_000), (
+    ), seeds=1),
+    Exam("style", "styles (StyleGAN-like)", "Fashion-MNIST", 14_000, partial(styles, images=14_000), (
         Figure("whole_frechet", f"{FRECHET}", higher=False),
         Figure("without_frechet", "the same without mixing and path length regularisation", higher=False),
         Figure("whole_unevenness", "deviation of path lengths over their mean", higher=False),
@@ -279,13 +279,13 @@ EXAMS: tuple[Exam, ...] = (
         Figure("whole_mixed", "Fréchet distance of images of mixed styles to unmixed ones", higher=False),
         Figure("without_mixed", "the same without mixing in training", higher=False),
     ), seeds=1),
-    Exam("sagan", "self-attention (SAGAN)", "Fashion-MNIST", 30_000, partial(clothes, "sagan", images=30_000),
+    Exam("sagan", "self-attention (SAGAN)", "Fashion-MNIST", 14_000, partial(clothes, "sagan", images=14_000),
          OF_QUALITY, seeds=1),
     *(
         Exam(f"{recipe}-faces", family, "faces 64x64", count, partial(faces, recipe, images=count), OF_QUALITY, seeds=1)
         for recipe, family, count in (
-            ("progressive", "progressive growing", 10_000), ("style", "styles (StyleGAN-like)", 10_000),
-            ("lapgan", "pyramid (LAPGAN)", 16_000), ("sagan", "self-attention (SAGAN)", 8_000),
+            ("progressive", "progressive growing", 6_000), ("style", "styles (StyleGAN-like)", 4_000),
+            ("lapgan", "pyramid (LAPGAN)", 6_000), ("sagan", "self-attention (SAGAN)", 3_000),
         )
     ),
 )  # fmt: skip

@@ -28,12 +28,14 @@ from steadygan.networks.contract import (
 )
 from steadygan.networks.layers import Crop, Halve, PadToEven, PlainConvTranspose2d, Upsample
 from steadygan.networks.options import Options, resolve
-from steadygan.networks.sizes import Shape, Size, check_image_shape, stage_sizes
+from steadygan.networks.sizes import COARSEST, Shape, Size, check_image_shape, stage_sizes
 
 COARSE_ENOUGH = 7
 """A pyramid that is left to itself has no level of a smaller side below one that halving twice could not reach."""
 LAYERS = 3
 """Most halvings of a level's discriminator."""
+WIDEST = 4
+"""Levels are at most this many times as wide as the finest one."""
 
 
 def level_sizes(shape: Shape, levels: int = 0) -> list[Size]:
@@ -65,6 +67,11 @@ def split_sizes(latent: int, levels: int) -> list[int]:
         )
     each = max(1, latent // (2 * (levels - 1))) if levels > 1 else 0
     return [latent - each * (levels - 1), *[each] * (levels - 1)]
+
+
+def level_widths(levels: int, capacity: int) -> list[int]:
+    """Width of each level's maps, the coarsest first: ``capacity`` at the finest, doubling, at most 4 times as wide."""
+    return [capacity * min(2**step, WIDEST) for step in reversed(range(levels))]
 
 
 def beside(made: Tensor, coarse: Tensor) -> Tensor:
@@ -124,12 +131,14 @@ class PyramidGenerator(Body):
         super().__init__()
         self.sizes = level_sizes(shape, levels)
         self.parts = [*split_sizes(latent, len(self.sizes)), extra]
-        base, *finer = zip(self.sizes, self.parts, strict=False)
-        self.base = Base(options, base[1] + extra, config.capacity, shape[0], base[0])
+        widths = level_widths(len(self.sizes), config.capacity)
+        self.base = Base(options, self.parts[0] + extra, widths[0], shape[0], self.sizes[0])
+        finer = list(zip(self.parts[1:], widths[1:], self.sizes[1:], strict=False))
+        depth = config.depth or 1
         self.refiners = nn.ModuleList(
-            Refiner(options, part, config.capacity, shape[0], size, config.depth or 1) for size, part in finer
+            Refiner(options, part, width, shape[0], size, depth) for part, width, size in finer
         )
-        self.enlarge = nn.ModuleList(Upsample(size, "bilinear") for size, _ in finer)
+        self.enlarge = nn.ModuleList(Upsample(size, "bilinear") for size in self.sizes[1:])
 
     def split(self, values: Tensor) -> list[Tensor]:
         """Each level's part of the latent, the coarsest level's first."""
@@ -166,9 +175,10 @@ class PyramidDiscriminator(Body):
         self.sizes = level_sizes(shape, levels)
         self.halve = Halve()
         self.enlarge = nn.ModuleList(Upsample(size, "bilinear") for size in self.sizes[1:])
+        widths = level_widths(len(self.sizes), config.capacity)
         built = [
-            _level_layers(options, shape[0] * (2 if index else 1), config.capacity, size, config.depth or 1)
-            for index, size in enumerate(self.sizes)
+            _level_layers(options, shape[0] * (2 if index else 1), width, size, config.depth or 1)
+            for index, (width, size) in enumerate(zip(widths, self.sizes, strict=True))
         ]
         self.levels = nn.ModuleList(layers for layers, _ in built)
         self.widths = [width for _, width in built]
@@ -199,18 +209,18 @@ class PyramidDiscriminator(Body):
 
 
 def _level_layers(options: Options, channels: int, width: int, size: Size, depth: int) -> tuple[nn.Sequential, int]:
-    """A level's convolutions of stride 2, and how many features come out of them."""
+    """A level's convolutions of stride 2, one more at the last size, and how many features come out of them."""
     layers: list[nn.Module] = []
     before = channels
     for step in range(LAYERS):
-        if step and min(size) <= 4:
+        if step and min(size) <= COARSEST:
             break
         after = width * 2**step
         layers += [PadToEven(), nn.Conv2d(before, after, 4, 2, 1, bias=options.bias or step == 0)]
         layers += options.after(after, normalised=step > 0)
-        for _ in range(depth - 1):
-            layers += [nn.Conv2d(after, after, 3, padding=1, bias=options.bias), *options.after(after)]
         before, size = after, ((size[0] + 1) // 2, (size[1] + 1) // 2)
+    for _ in range(depth):
+        layers += [nn.Conv2d(before, before, 3, padding=1, bias=options.bias), *options.after(before)]
     layers += [*options.statistic_tail(before), nn.Flatten()]
     return nn.Sequential(*layers), before * math.prod(size)
 
@@ -218,8 +228,8 @@ def _level_layers(options: Options, channels: int, width: int, size: Size, depth
 def pyramid_generator(config: NetworkConfig, shape: Shape, latent: int, classes: int, *, levels: int = 0) -> Generator:
     """The coarsest image from noise, then at each level a difference from noise and the enlarged image; batch norm.
 
-    ``capacity`` is the width of a level's map next to its image. What comes out is unbounded unless another output is
-    asked for.
+    ``capacity`` is the width of the finest level, doubled at each coarser one up to 4x. What comes out is unbounded
+    unless another output is asked for.
 
     Raises:
         SteadyganError: a shape out of range, unknown options, more levels than the image or the latent has room for.

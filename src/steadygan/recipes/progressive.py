@@ -12,7 +12,7 @@ def progressive(facts: DataFacts) -> RunConfig:
 
     The paper has the Wasserstein loss with its gradient penalty; relativistic pairing learns faster here.
     """
-    capacity = 16 if facts.device == "cpu" else 32
+    capacity = 32 if facts.device != "cpu" else 16 if facts.pixels <= 32 * 32 else 8
     players = {
         "generator": player("progressive", capacity, rate=1e-2, betas=(0.0, 0.99)),
         "discriminator": player("progressive", capacity, rate=1e-2, betas=(0.0, 0.99), minibatch_std=True),

@@ -12,7 +12,7 @@ def style(facts: DataFacts) -> RunConfig:
 
     The papers have the non-saturating loss with lazy R1.
     """
-    capacity = 12 if facts.device == "cpu" else 32
+    capacity = 32 if facts.device != "cpu" else 12 if facts.pixels <= 32 * 32 else 8
     players = {
         "generator": player("style", capacity, rate=1e-2, betas=(0.0, 0.99)),
         "discriminator": player("style", capacity, rate=1e-2, betas=(0.0, 0.99), minibatch_std=True),
