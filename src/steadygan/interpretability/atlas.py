@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.manifold import TSNE
 from torch import Tensor
 
 from steadygan.interpretability.directions import principal
@@ -40,6 +39,9 @@ def atlas(features: Tensor, fake: Tensor, *, neighbours: int = 10, seed: int = 0
         neighbours: how many are asked for ``mixing``.
         seed: of the layout.
     """
+    # its import takes longer than most commands
+    from sklearn.manifold import TSNE
+
     axes, _ = principal(features, WIDTH)
     values = ((features.double() - features.double().mean(0)) @ axes.T).numpy()
     # starts from the two first principal values, so the same features give the same map

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from steadygan.errors import SteadyganError
@@ -157,6 +156,9 @@ def by_labels(latents: Tensor, positive: Tensor, others: Tensor | None = None) -
     Raises:
         SteadyganError: where all latents have the label or none has.
     """
+    # its import takes longer than most commands
+    from sklearn.linear_model import LogisticRegression
+
     given = positive.cpu().numpy()
     if given.all() or not given.any():
         raise SteadyganError("a boundary needs latents on both sides", "give more latents, or leave this label out")
