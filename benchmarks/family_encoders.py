@@ -142,11 +142,11 @@ ON_FACES = (
     Figure("sharpness_samples", SHARP.format("samples").replace("test", "training")),
 )
 FAMILIES = {
-    "vae": ("variational autoencoder", 150_000, 40_000),
-    "aae": ("adversarial autoencoder", 150_000, 40_000),
-    "bigan": ("BiGAN", 150_000, 40_000),
-    "ali": ("ALI", 150_000, 40_000),
-    "vae-gan": ("VAE-GAN", 150_000, 40_000),
+    "vae": ("variational autoencoder", 150_000, 30_000),
+    "aae": ("adversarial autoencoder", 150_000, 30_000),
+    "bigan": ("BiGAN", 150_000, 30_000),
+    "ali": ("ALI", 150_000, 30_000),
+    "vae-gan": ("VAE-GAN", 150_000, 30_000),
 }
 """Recipe to its name, and its length on MNIST and on faces."""
 
