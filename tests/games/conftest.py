@@ -33,17 +33,20 @@ class Judge(nn.Module):
 
     def __init__(self, channels: int = 1) -> None:
         super().__init__()
-        self.body, self.head = nn.Linear(4 * channels, 3).double(), nn.Linear(3, 1).double()
+        self.body, self.last = nn.Linear(4 * channels, 3).double(), nn.Linear(3, 1).double()
         self.seen: list[Tensor] = []
 
     def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
         out: Tensor = self.body(images.flatten(1)).tanh()
         return out
 
+    def head(self, features: Tensor, label: Tensor | None = None) -> Tensor:
+        out: Tensor = self.last(features).squeeze(1)
+        return out
+
     def forward(self, images: Tensor, label: Tensor | None = None) -> Tensor:
         self.seen.append(images.detach())
-        out: Tensor = self.head(self.features(images)).squeeze(1)
-        return out
+        return self.head(self.features(images))
 
 
 def latent(count: int, device: torch.device) -> Tensor:

@@ -181,12 +181,15 @@ class AdversarialGame:
 
     def judge(self, play: Play, label: Tensor | None, *images: Tensor) -> Judge:
         """The discriminator as a function of images that sees none of ``images`` twice."""
-        return Judge(play.players["discriminator"], label, *images, deep=bool(self.extras))
+        deep = bool(self.extras) or play.controls.get("feature_matching", 0.0) > 0
+        return Judge(play.players["discriminator"], label, *images, deep=deep)
 
     def match(self, play: Play, judge: Judge, fake: Tensor) -> Tensor:
         """Feature matching of fakes with the reals of the batch, 0-d."""
         with torch.no_grad():
             wanted = judge.network.features(self.shown(play, play.batch.real), judge.label)  # type: ignore[operator]
+        if judge.deep:
+            return feature_matching(wanted, judge.features(fake))
         return feature_matching(wanted, judge.network.features(fake, judge.label))  # type: ignore[operator]
 
     def on_weights(self, play: Play, name: str) -> Terms:

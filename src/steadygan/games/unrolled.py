@@ -69,6 +69,11 @@ class Ahead(nn.Module):
         features: Tensor = self._call("features", images, label)
         return features
 
+    def head(self, features: Tensor, label: Tensor | None = None) -> Tensor:
+        """Logits (N,) of features (N, F)."""
+        logits: Tensor = self._call("head", features, label)
+        return logits
+
 
 @dataclass(frozen=True)
 class Unrolled:
@@ -89,23 +94,17 @@ class Unrolled:
         ``-L_D(θ_G, θ_K)`` with ``θ_{k+1} = θ_k - rate · ∇ L_D(θ_G, θ_k)``, all on the batch and on fakes of the very
         latents; the gradient goes through the answers too. Reals count, because the answers move their logits.
         """
-        made = self._fakes(play)
         label = play.batch.label if self.game.conditional else None
+        _, made = self.game.fakes_again(play, label)
         with torch.enable_grad():
             ahead = self._answers(play, play.players["discriminator"], made)
         real, fake = self.game.shown(play, play.batch.real), self.game.shown(play, made)
-        judge = Judge(ahead, label, real, fake, deep=False)
+        matching = play.controls["feature_matching"]
+        judge = Judge(ahead, label, real, fake, deep=matching > 0)
         terms = {"generator/loss": Term(-self.game.loss.discriminator(judge(real), judge(fake)))}
-        if (weight := play.controls["feature_matching"]) > 0:
-            terms["auxiliary/feature_matching"] = Term(self.game.match(play, judge, fake), weight)
+        if matching > 0:
+            terms["auxiliary/feature_matching"] = Term(self.game.match(play, judge, fake), matching)
         return terms | self.game.on_weights(play, "generator")
-
-    def _fakes(self, play: Play) -> Tensor:
-        made = play.shared.pop(f"fakes.{play.part}", None)
-        play.shared.pop(f"latents.{play.part}", None)
-        if made is None:
-            _, made = self.game.fakes(play, play.batch.label if self.game.conditional else None)
-        return made
 
     def _answers(self, play: Play, discriminator: nn.Module, made: Tensor) -> nn.Module:
         label = play.batch.label if self.game.conditional else None
