@@ -14,10 +14,9 @@ def lapgan(facts: DataFacts) -> RunConfig:
     level and the non-saturating loss, which learns far more slowly here.
     """
     capacity, rate, betas = 16, 1e-3, (0.0, 0.99)
-    judge = {"normalisation": "none", "initialisation": "he"}
     players = {
         "generator": player("pyramid", capacity, rate=rate, betas=betas),
-        "discriminator": player("pyramid", capacity, rate=rate, betas=betas, **judge),
+        "discriminator": player("pyramid", capacity, rate=rate, betas=betas, normalisation="none", initialisation="he"),
     }
     return run(
         "lapgan",
