@@ -11,8 +11,11 @@ import torch
 import steadygan
 from steadygan.errors import SteadyganError
 from steadygan.game import checkpoint
+from steadygan.games.progressive import growths
 from steadygan.networks.style import StyleGenerator
+from steadygan.session import planning
 from steadygan.session.families import check_players, family
+from steadygan.session.wiring import wire
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +44,16 @@ def test_a_run_that_is_stopped_in_mid_fade_ends_in_the_same_bits(steady: float, 
         assert lab.outcome(again).differences(expected) == []
     assert shares == sorted(shares)
     assert sum(0 < share < 1 for share in shares) >= 2, "some of these were in mid-fade"
+
+
+def test_the_pace_is_measured_at_every_stage_of_a_run(lab: Any) -> None:
+    config = lab.config("progressive", "options.grown=1", "options.steady=0", "health.mode=off", "images=1000000")
+    game = wire(config, lab.data)
+    stages = []
+    for place in planning.PLACES:
+        assert planning._seconds_an_image(game, place, 0.0) > 0
+        stages += [float(part.stage) for part in growths(game.state.players["generator"])]
+    assert stages == pytest.approx(planning.PLACES, abs=1e-3)
 
 
 def test_samples_are_of_full_size_at_every_stage(lab: Any, tmp_path: Path) -> None:
