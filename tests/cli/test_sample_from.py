@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import steadygan
+from steadygan.data.decode import decode
 from steadygan.report import pictures
 
 GIVEN = ("batch=16", "sample_count=4", "threads=1", "health.mode=off", "latent.size=4")
@@ -58,6 +59,23 @@ def test_one_image_a_zip_an_array_and_a_set_can_be_given(call: Any, coder: Path,
     assert torch.equal(alone[0], steadygan.load(coder).read(str(images))[3])
 
 
+def test_of_a_large_folder_no_more_is_opened_than_is_wanted(
+    coder: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (images / "00.png").write_bytes(b"no picture")
+    opened: list[int] = []
+
+    def noted(content: bytes, target: Any) -> Any:
+        opened.append(len(content))
+        return decode(content, target)
+
+    monkeypatch.setattr("steadygan.data.given.decode", noted)
+    run = steadygan.load(coder)
+    read = run.read(str(images), 3)
+    assert len(opened) == 4, "one that cannot be read is passed over"
+    assert torch.equal(read, torch.cat([run.read(str(images / f"{number:02}.png")) for number in (1, 2, 3)]))
+
+
 def test_arrays_hold_what_was_made(call: Any, coder: Path) -> None:
     call("sample", coder, "--from", "digits", "--npz", "--count", "5", "--out", "a.npz").fine()
     run = steadygan.load(coder)
@@ -73,6 +91,10 @@ def test_arrays_hold_what_was_made(call: Any, coder: Path) -> None:
         ("--from notes.txt", "is a file, not images: give"),
         ("--from broken.png", "broken.png cannot be read (not an image in a known format, or its header is broken)"),
         ("--from empty", "the folder empty is empty: put images into it, or give another"),
+        (
+            "--from broken",
+            "none of the 1 images in broken can be read (a.png: the file is empty (0 bytes)): check that",
+        ),
         ("--from digits --count 0", "cannot take 0 images: ask for at least 1"),
         ("--from many.npy --count 3000", "a grid of 4,200 images is too large to look at: use --folder or --npz"),
         ("--from digits --code a=1", "--from and --code were both given: give one of them"),
@@ -84,7 +106,9 @@ def test_arrays_hold_what_was_made(call: Any, coder: Path) -> None:
 def test_what_cannot_be_brought_back_is_one_line(call: Any, coder: Path, flags: str, answer: str) -> None:
     Path("notes.txt").write_text("precious")
     Path("broken.png").write_bytes(b"no picture")
-    Path("empty").mkdir()
+    for name in ("empty", "broken"):
+        Path(name).mkdir()
+    Path("broken/a.png").touch()
     np.save("many.npy", np.zeros((2100, 8, 8), np.uint8))
     assert answer in call("sample", coder, *flags.split()).fault()
     assert not (coder / "generated").exists()
