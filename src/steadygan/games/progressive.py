@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 from pydantic import Field
 from torch import nn
@@ -46,13 +47,15 @@ def growths(player: nn.Module) -> list[Growth]:
 
 def grower(steady: float) -> Callable[[Play], None]:
     """What is done at the beginning of a round: both networks are set to the stage of the control."""
-    known: dict[int, list[Growth]] = {}
+    known: WeakKeyDictionary[nn.Module, list[Growth]] = WeakKeyDictionary()
 
     def grow(play: Play) -> None:
         stage = stage_of(play.controls["stage"], steady)
         for player in play.players.values():
             # walking through a network's modules costs as much as a small layer
-            for part in known.setdefault(id(player), growths(player)):
+            if player not in known:
+                known[player] = growths(player)
+            for part in known[player]:
                 part.grow(stage)
 
     return grow
