@@ -101,3 +101,9 @@ def test_the_layer_to_dissect_is_early(size: int) -> None:
     network.forward = lambda z, y=None: nn.Sequential.forward(network, z)  # type: ignore[method-assign]
     found = dissection.middle(network, torch.randn(2, 5), None)
     assert found is not None and found.name == "2"
+
+
+def test_a_layer_that_is_used_twice_is_left_out() -> None:
+    shared = nn.ReLU()
+    network = nn.Sequential(nn.Linear(3, 4), shared, nn.Linear(4, 2), shared)
+    assert [one.name for one in layers(network, torch.randn(5, 3))] == ["0", "2"]

@@ -40,18 +40,23 @@ class Layer:
 
 @torch.no_grad()
 def layers(network: nn.Module, *inputs: Tensor | None) -> list[Layer]:
-    """The network's innermost modules in the order of use, those left out that do not give one tensor a sample."""
+    """The network's innermost modules in the order of use.
+
+    Left out are those that do not give one tensor a sample, and those that are used more than once.
+    """
     count = next(len(value) for value in inputs if value is not None)
     found: dict[str, Layer] = {}
+    used: dict[str, int] = {}
 
     def note(name: str, module: nn.Module, out: object) -> None:
+        used[name] = used.get(name, 0) + 1
         if isinstance(out, Tensor) and out.ndim in (2, 4) and len(out) == count:
             weighted = any(True for _ in module.parameters())
             found.setdefault(name, Layer(name, tuple(out.shape[1:]), weighted))
 
     with _hooked(network, [name for name, one in network.named_modules() if name and not any(one.children())], note):
         network(*inputs)
-    return list(found.values())
+    return [one for name, one in found.items() if used[name] == 1]
 
 
 def activations(network: nn.Module, name: str, *inputs: Tensor | None) -> Tensor:

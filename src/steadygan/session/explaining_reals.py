@@ -78,7 +78,7 @@ def looks(subject: Subject, found: Explanation) -> None:
             found.notes.append("No player of this run judges images: the discriminator's part is left out.")
         return
     try:
-        sides = _sides(subject, 64)
+        sides, _ = _sides(subject, 64), subject.players
     except SteadyganError as error:
         found.notes.append(f"The discriminator's part is left out: {error.what}.")
         return
