@@ -50,19 +50,14 @@ def reals(data: DataSet, count: int = 512) -> Tensor:
     return data.rows(data.train[:count]).float() / 127.5 - 1
 
 
-def body(player: torch.nn.Module) -> torch.nn.Module:
-    """The part of a player's network that sees the whole input."""
-    inside: Any = getattr(player, "network", player)
-    found: torch.nn.Module = inside.body
-    return found
-
-
 @pytest.mark.parametrize("recipe", CALLS)
 def test_no_pass_is_made_twice(recipe: str, lab: Any) -> None:
     game = wired(lab, recipe, "health.mode=off")
     seen: dict[str, int] = dict.fromkeys(game.state.players, 0)
     for name, player in game.state.players.items():
-        body(player).register_forward_hook(lambda *_, name=name: seen.update({name: seen[name] + 1}))
+        player.body.register_forward_hook(  # type: ignore[operator, union-attr]
+            lambda *_, name=name: seen.update({name: seen[name] + 1})
+        )
     play(game, 3)
     assert {name: count / 3 for name, count in seen.items()} == CALLS[recipe]
 

@@ -54,6 +54,12 @@ class Encoder(nn.Module):
         super().__init__()
         self.network, self.latent, self.stochastic = network, latent, stochastic
 
+    @property
+    def body(self) -> nn.Module:
+        """The part of the network that sees the whole image, as other networks have it."""
+        found: nn.Module = getattr(self.network, "body", self.network)
+        return found
+
     def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
         """Last hidden features (N, F) of images (N, C, H, W)."""
         found: Tensor = self.network.features(images, label)  # type: ignore[operator]
@@ -89,6 +95,12 @@ class PairDiscriminator(nn.Module):
             nn.LeakyReLU(0.2),
             PlainLinear(width, 1),
         )
+
+    @property
+    def body(self) -> nn.Module:
+        """The part of the network that sees the whole image, as other networks have it."""
+        found: nn.Module = getattr(self.network, "body", self.network)
+        return found
 
     def forward(self, pairs: Tensor, label: Tensor | None = None) -> Tensor:
         """Logits (N,) of pairs (N, C * H * W + Z).
