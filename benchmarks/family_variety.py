@@ -24,10 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from steadygan.config import AverageConfig, DataConfig, HealthConfig, LatentConfig, NetworkConfig, RunConfig, constant
+from steadygan.config import AverageConfig, HealthConfig, LatentConfig, NetworkConfig, RunConfig, constant
 from steadygan.data.domains import edge
-from steadygan.data.sources import open_data
-from steadygan.evaluation.modes import mode_count, stacked_index
 from steadygan.game.loop import loop
 from steadygan.game.move import Batch
 from steadygan.objectives.divergences import DIVERGENCES
@@ -195,6 +193,8 @@ def beside(one: Side, other: Side) -> Callable[[int, Path, float], Figures]:
 # ---- stacked digits ----
 
 TRIPLES, STACKED = 20_000, 40_000
+AS_LARGE = ("generator.network.capacity=8", "latent.size=48")
+"""Of four generators that have as many parameters as the one."""
 SMALL_STACK = ("data.image_size=[16,16]", "generator.network.capacity=16", "discriminator.network.capacity=4")
 
 
@@ -229,45 +229,6 @@ def stacked_against_plain(recipe: str, given: tuple[str, ...] = ()) -> Callable[
         return {"without": without, "with": found, "more": found - without, "kl_without": even, "kl_with": kl}
 
     return run
-
-
-def small_digits() -> tuple[Tensor, Tensor]:
-    """The 1,797 digits of 8 x 8 pixels, bytes (N, 1, 8, 8), and their labels."""
-    data = open_data(DataConfig())
-    return torch.from_numpy(np.array(data.images)), torch.from_numpy(np.array(data.labels))
-
-
-@lru_cache(1)
-def digits_reader() -> Any:
-    """A support vector machine on the digits of 8 x 8 pixels; fitted to four fifths it reads 98 % of the others."""
-    from sklearn.svm import SVC
-
-    images, labels = small_digits()
-    return SVC(gamma=0.001).fit(images.flatten(1).numpy() / 255 * 16, labels.numpy())
-
-
-def on_stacked_digits(seed: int, folder: Path, scale: float, recipe: str, given: tuple[str, ...]) -> tuple[int, float]:
-    """Modes of 1,000 and KL to even shares on triples of the small digits."""
-    data = stack(folder, small_digits()[0])
-    made = trained(str(data), recipe, STACKED, seed, folder, scale, (*SETTINGS, *given))
-    if pictures.wanted(seed, scale):
-        pictures.samples(recipe, made.sample(64, seed=seed), 16)
-    rows = ((made.sample(5000, seed=seed) + 1) * 127.5).round().clamp(0, 255).flatten(2).reshape(-1, 64) / 255 * 16
-    count = mode_count(stacked_index(torch.from_numpy(digits_reader().predict(rows.numpy())).reshape(-1, 3)), 1000)
-    return count.modes, count.kl
-
-
-def several_on_digits(seed: int, folder: Path, scale: float) -> Figures:
-    """Four generators against one of as many parameters, the discriminators alike."""
-    (folder / "one").mkdir()
-    (folder / "four").mkdir()
-    one, even = on_stacked_digits(seed, folder / "one", scale, "dcgan", ONE)
-    four, kl = on_stacked_digits(seed, folder / "four", scale, "mad-gan", FOUR)
-    return {"without": one, "with": four, "more": four - one, "kl_without": even, "kl_with": kl}
-
-
-WEAK = ("discriminator.network.capacity=4", "latent.size=16")
-ONE, FOUR = (*WEAK, "generator.network.capacity=16"), (*WEAK, "generator.network.capacity=8")
 
 
 # ---- f-GAN on Gaussians ----
@@ -397,7 +358,7 @@ EXAMS: tuple[Exam, ...] = (
     _on_mixtures(
         "mad-gan-mixtures", "MAD-GAN", PLAIN, Side("mad-gan", ("options.generators=4",), width=64), "", "more than one"
     ),
-    _stacked("mad-gan-digits", "MAD-GAN", "stacked digits, 8 x 8", several_on_digits, "more than one"),
+    _stacked("mad-gan-stacked", "MAD-GAN", DIGITS_16, stacked_against_plain("mad-gan", AS_LARGE), "more than one"),
     Exam(
         "f-gan-gaussians", "f-GAN", "two Gaussians at distance 1", STEPS * 512, gaussians,
         (
