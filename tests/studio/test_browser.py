@@ -246,3 +246,12 @@ def test_a_page_for_one_run_opens_it_at_once(browser: Any, serve: Callable[..., 
     assert page.url.endswith("/run/first")
     assert page.locator("text=All runs").count() == 0
     guest.leave()
+
+
+def test_a_run_that_is_not_there_is_said(browser: Any, serve: Callable[..., Client], runs: Path) -> None:
+    guest = Guest(browser, f"http://127.0.0.1:{serve(runs).port}")
+    page = guest.open("/run/gone")
+    page.wait_for_selector("#line:has-text(\"no run 'gone' here: choose one of the list\")")
+    assert all("404" in one for one in guest.complaints)
+    guest.complaints.clear()
+    guest.leave()

@@ -40,7 +40,7 @@ def _story(found: api.Diagnosed) -> list[tuple[int, str]]:
 def _said(event: Mapping[str, Any]) -> str:
     kind, words = str(event["kind"]), str(event.get("words", "no longer seen"))
     if kind == "wish":
-        return f"{event['by']}: {words}"
+        return f"{str(event['by']).removeprefix('person:')}: {words}"
     if kind == "intervention":
         return f"{event['diagnosis']} -> {words}"
     return (

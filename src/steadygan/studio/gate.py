@@ -48,7 +48,7 @@ class Gate:
         self._host, self._token = host.lower(), token
         self._names = {"localhost", self._host}
         if not is_loopback(host):
-            self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+            self._names.add(socket.gethostname().lower())
 
     @property
     def open(self) -> bool:

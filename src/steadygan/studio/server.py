@@ -13,6 +13,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -80,6 +81,10 @@ class Studio(ThreadingHTTPServer):
             super().__init__(address, Handler)
         except (OSError, OverflowError) as error:
             raise _refused(host, port, error) from None
+
+    def server_bind(self) -> None:
+        """Bind without asking the network for this machine's full name, which may take long and is not needed."""
+        TCPServer.server_bind(self)
 
     def server_close(self) -> None:
         """Let every open page go, and free the port."""

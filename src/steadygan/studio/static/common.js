@@ -101,10 +101,22 @@ export function follow(url, heard) {
   const open = () => {
     source = new EventSource(url);
     source.onopen = () => report("live", "live");
-    source.onerror = () => report("lost", "not connected, trying again");
+    source.onerror = () => {
+      report("lost", "not connected, trying again");
+      if (source.readyState === EventSource.CLOSED) refused();
+    };
     for (const [kind, job] of Object.entries(heard)) {
       source.addEventListener(kind, (event) => job(JSON.parse(event.data)));
     }
+  };
+  // a refusal ends a stream for good, without its reason; asking in the plain way tells it
+  const refused = async () => {
+    const stop = new AbortController();
+    const answer = await fetch(url, { signal: stop.signal }).catch(() => null);
+    const said = answer && !answer.ok ? await answer.json().catch(() => null) : null;
+    stop.abort();
+    if (said) report("lost", `${said.what}: ${said.remedy}`);
+    setTimeout(() => { if (!document.hidden && source?.readyState === EventSource.CLOSED) open(); }, 5000);
   };
   const close = () => { source?.close(); source = null; };
   // a page in the background would take one of the few connections that a browser has to spare
