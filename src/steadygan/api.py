@@ -23,7 +23,7 @@ from steadygan.game import checkpoint
 from steadygan.health.illnesses import sicken_config, sicken_data
 from steadygan.health.lookout import review
 from steadygan.recipes.facts import DataFacts
-from steadygan.report import pictures, tensorboard
+from steadygan.report import pictures, trackers
 from steadygan.runtime import devices
 from steadygan.runtime.folder import RunFolder
 from steadygan.session import again, checking, evaluating, explain_writing, memory, planning, reporting, settings
@@ -155,12 +155,10 @@ def _nothing_left(folder: RunFolder) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _watched(path: Path, config: RunConfig, watcher: Watcher | None) -> Iterator[Watcher | None]:
-    """The watcher, joined by the writer of event files where the config asks for them."""
-    if not config.tensorboard:
-        yield watcher
-        return
-    with tensorboard.Events(path) as events:
-        yield Several(events, watcher) if watcher else events
+    """The watcher, joined by those that hand the run on to other programs where the config asks for them."""
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(tracker(path)) for tracker in trackers.wanted(config)]
+        yield Several(*found, *([watcher] if watcher else [])) if found else watcher
 
 
 def train(

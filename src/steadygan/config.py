@@ -261,6 +261,11 @@ class RunConfig(Settings):
     milestones: int = Field(0, ge=0)
     """Checkpoints at multiples of this many images are kept for ever; 0: none."""
     tensorboard: bool = False
+    """Hand records and grids on to TensorBoard; needs the extra of that name, as the next two do."""
+    wandb: bool = False
+    """Hand them on to Weights & Biases, on the disk unless ``WANDB_MODE`` says otherwise."""
+    mlflow: bool = False
+    """Hand them on to MLflow, on the disk unless ``MLFLOW_TRACKING_URI`` names a server."""
     health: HealthConfig = HealthConfig()
     sicken: str = ""
     """An illness to put into the run on purpose: ``NAME`` or ``NAME:SEVERITY``, for teaching and for benchmarks."""

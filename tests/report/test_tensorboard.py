@@ -98,12 +98,12 @@ def test_without_the_setting_nothing_is_written(tmp_path: Path) -> None:
 
 def test_values_that_are_not_finite_are_left_out_and_a_full_disk_is_borne(tmp_path: Path) -> None:
     from steadygan.config import NetworkConfig, PlayerConfig, RunConfig
-    from steadygan.report.tensorboard import Events
+    from steadygan.report.tensorboard import TensorBoard
 
     (tmp_path / "samples").mkdir()
     (tmp_path / "records.jsonl").write_text('{"images_seen": 8, "a/loss": null, "b/loss": 1.5}\n')
     config = RunConfig(players={"generator": PlayerConfig(network=NetworkConfig(name="mlp"))})
-    with Events(tmp_path) as events:
+    with TensorBoard(tmp_path) as events:
         events.begin(config, 8)
         events.record({"images_seen": 16, "a/loss": float("inf"), "b/loss": 2.5}, None, "steady")
 

@@ -11,6 +11,7 @@ from steadygan.config import RunConfig
 from steadygan.data.dataset import DataSet
 from steadygan.game import checkpoint
 from steadygan.report.jsonl import read_jsonl
+from steadygan.report.trackers import TRACKERS
 from steadygan.runtime.folder import RunFolder
 
 SHOWN = 20
@@ -63,7 +64,7 @@ def made(trained: api.Trained) -> dict[str, str]:
         "evolution": path / "evolution.webp",
         "curves": path / "curves.png",
         "records": path / "records.jsonl",
-        "tensorboard": path / "tensorboard",
+        **{name: path / name for name in TRACKERS},
         "settings": path / "config.json",
         "weights": path / "checkpoints",
     }

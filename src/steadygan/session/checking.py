@@ -15,7 +15,7 @@ from steadygan.networks.sizes import stage_sizes
 from steadygan.objectives.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss
 from steadygan.objectives.penalties import PENALTIES
 from steadygan.objectives.weights import WEIGHT_PENALTIES
-from steadygan.report import tensorboard
+from steadygan.report import trackers
 from steadygan.runtime import devices
 from steadygan.session.families import check_players, family, lookup, options
 
@@ -29,8 +29,8 @@ def check(config: RunConfig) -> None:
     What ``module:function`` points to is looked at when it is built.
     """
     devices.choose_device(config.device)
-    if config.tensorboard:
-        tensorboard.require()
+    for tracker in trackers.wanted(config):
+        tracker.require()
     if not isinstance(lookup("loss", config.loss, ADVERSARIAL_LOSSES), AdversarialLoss):
         raise SteadyganError(f"{config.loss!r} is not an AdversarialLoss", "see the page on objectives")
     found = family(config)

@@ -17,7 +17,7 @@ from steadygan.runtime import devices, storage
 from steadygan.runtime.folder import RunFolder
 from steadygan.session.settings import flat
 
-FREE = ("keep", "milestones", "tensorboard", "why", "data.source", "data.folder", "data.download")
+FREE = ("keep", "milestones", "tensorboard", "wandb", "mlflow", "why", "data.source", "data.folder", "data.download")
 """Settings that do not touch the trajectory and may be changed between two sittings; the data's content is compared."""
 
 
