@@ -112,7 +112,7 @@ def test_hostile_text_stays_text(make: Make, parse: Parse) -> None:
     metric = {"images_seen": 5, "metric": EVIL, "value": 1.0, "protocol": {EVIL: EVIL}, "protocol_hash": EVIL}
     run = make(
         records=[record(5, **{f"{EVIL}/loss": 1.0})],
-        events=[event(5, "diagnosis", EVIL, words=EVIL), event(6, EVIL, EVIL, words=EVIL, author=EVIL)],
+        events=[event(5, "diagnosis", EVIL, words=EVIL), event(6, EVIL, EVIL, words=EVIL, by=EVIL)],
         metrics=[metric],
         config={"recipe": EVIL, "data": {"source": EVIL}, EVIL: EVIL},
         files={

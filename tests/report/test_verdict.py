@@ -37,7 +37,7 @@ def test_trouble_that_was_mended(make: Make) -> None:
     assert told["What happened?"] == (
         "At 3,000 images collapse was seen: the generator makes a few kinds of samples only."
     )
-    assert told["What was done?"] == "At 3,000 images: back to the last healthy snapshot. Once the game went back."
+    assert told["What was done?"] == "At 3,000 images: back to the last healthy snapshot. The game went back once."
     assert told["Did it help?"] == "Yes. Proof: diversity 1.0 (was 0.1), recovered."
 
 
@@ -132,6 +132,10 @@ def test_several_troubles_are_counted(make: Make) -> None:
 
 
 def test_events_of_a_person_are_told_with_their_author(make: Make) -> None:
-    run = make(events=[event(1, "asked", "", author="Ada", words="learning rate halved")])
+    wish = {"images_seen": 1, "attempt": 0, "kind": "wish", "by": "person:Ada", "done": True}
+    turned = wish | {"wish": "turn", "words": "learning rate halved"}
+    run = make(events=[turned, turned | {"done": False}, wish | {"wish": "end", "words": "ended"}], records=PLAN[:5])
     assert said(run.events[0], run.knowledge) == "Ada: learning rate halved"
-    assert stories(run) == []
+    assert stories(run) == [] and answers(verdict(run))["Who took part?"] == "Ada (2 times)"
+    assert verdict(run).state == "good"
+    assert answers(verdict(run))["Is it finished?"] == "Yes. It has seen 5,000 images of 10,000."

@@ -89,6 +89,11 @@ def progress_ended(run: RunFiles) -> int | None:
     return told[-1]["images_seen"] if told and told[-1]["kind"] == "diagnosis" else None
 
 
+def wishes(run: RunFiles) -> Sequence[Mapping[str, Any]]:
+    """What people asked of the run and were given."""
+    return [event for event in run.events if event["kind"] == "wish" and event.get("done") is True]
+
+
 KINDS = {
     "diagnosis": "seen",
     "receded": "no longer seen",
@@ -97,6 +102,7 @@ KINDS = {
     "undone": "taken back",
     "given-up": "given up",
     "stop": "run ended",
+    "wish": "asked by a person",
 }
 """Kinds of events in plain words."""
 
@@ -115,10 +121,5 @@ def said(event: Mapping[str, Any], knowledge: Knowledge) -> str:
         case "proof":
             return f"{name}: {'it helped' if event.get('cured') is True else 'it did not help'}: {words}"
         case _:
-            who = f"{event['author']}: " if event.get("author") else ""
+            who = f"{str(event['by']).removeprefix('person:')}: " if event.get("by") else ""
             return f"{who}{name}: {words}" if name and words else f"{who}{words or name}"
-
-
-def clock_of(events: Sequence[Mapping[str, Any]]) -> list[int]:
-    """The places on the clock at which something happened, each once."""
-    return sorted({event["images_seen"] for event in events})

@@ -8,7 +8,7 @@ from typing import Literal
 
 from steadygan.evaluation.metrics_table import column
 from steadygan.report.reading import RunFiles
-from steadygan.report.stories import Story, progress_ended, stories
+from steadygan.report.stories import Story, progress_ended, stories, wishes
 
 State = Literal["good", "mended", "wrong", "failed", "going"]
 
@@ -42,6 +42,7 @@ def verdict(run: RunFiles) -> Verdict:
         ("What happened?", _happened(run, found)),
         ("What was done?", _done(found)),
         ("Did it help?", _helped(found)),
+        ("Who took part?", _people(run)),
         ("How good is it?", _quality(run)),
         ("Does it copy?", _copies(run)),
         ("What next?", _next(run, found, state)),
@@ -62,7 +63,8 @@ def _state(run: RunFiles, found: Sequence[Story]) -> State:
 def _complete(run: RunFiles) -> bool:
     health = run.config.get("health")
     early = isinstance(health, dict) and health.get("stop_when_finished") is True and progress_ended(run) is not None
-    return bool(run.records) and (run.images_seen >= run.total or early)
+    ended = any(wish.get("wish") == "end" for wish in wishes(run))
+    return bool(run.records) and (run.images_seen >= run.total or early or ended)
 
 
 def _broke_off(run: RunFiles) -> bool:
@@ -134,7 +136,7 @@ def _done(found: Sequence[Story]) -> str:
     back = sum(step.to is not None for step in steps)
     words = "; ".join(f"at {step.images_seen:,} images: {step.words}" for step in steps[:3])
     more = f"; and {len(steps) - 3} more" if len(steps) > 3 else ""
-    times = {0: "", 1: " Once the game went back."}.get(back, f" The game went back {back} times.")
+    times = {0: "", 1: " The game went back once."}.get(back, f" The game went back {back} times.")
     return f"{words[:1].upper()}{words[1:]}{more}.{times}"
 
 
@@ -149,6 +151,13 @@ def _helped(found: Sequence[Story]) -> str:
     else:
         word = f"{cured} of {len(treated)} times." if cured else "No, or it is not known yet."
     return f"{word} Proof: {proof}." if proof else word
+
+
+def _people(run: RunFiles) -> str:
+    asked = [str(wish.get("by", "")).removeprefix("person:") or "somebody" for wish in wishes(run)]
+    return ", ".join(
+        f"{name} ({asked.count(name)} time{'s' if asked.count(name) > 1 else ''})" for name in dict.fromkeys(asked)
+    )
 
 
 def _quality(run: RunFiles) -> str:
