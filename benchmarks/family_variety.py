@@ -333,11 +333,12 @@ def _stacked(name: str, family: str, data: str, run: Callable[[int, Path, float]
 
 
 PLAIN = Side()
-NOISE = ('options.policy=["noise"]', "options.real=1", "options.fake=1")
+NEAR = ("options.real=0", "options.fake=0", "options.latent=1", "options.variety=0.05")
+"""Of points: there is nothing to shift, and what is unbounded is driven apart without end at the weight for images."""
 OPPOSITE = Side("unrolled", ("options.steps=0",), batch=256)
 KEEPERS: dict[str, tuple[str, str, Side, Side, str, str]] = {
     "pacgan": ("PacGAN", "pacgan", PLAIN, Side(given=("packing=2",)), "7.9 instead of 6.3", "23.8 instead of 17.3"),
-    "consistency": ("bCR and zCR", "consistency", PLAIN, Side("consistency", NOISE), "", ""),
+    "consistency": ("bCR and zCR", "consistency", PLAIN, Side("consistency", NEAR), "", ""),
     "feature-matching": (
         "feature matching", "feature-matching", PLAIN, Side(given=("feature_matching=0.1",)), "", ""
     ),
