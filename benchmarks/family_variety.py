@@ -8,6 +8,7 @@ small pair that loses modes, and on stacked digits.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -207,26 +208,27 @@ def stack(folder: Path, images: Tensor, seed: int = 0) -> Path:
 
 
 @lru_cache(64)
-def on_stacked_mnist(seed: int, scale: float, folder: Path, recipe: str, given: tuple[str, ...]) -> tuple[int, float]:
-    """Modes of 1,000 that a recipe's samples reach on stacked MNIST of 16 x 16 pixels, and KL to even shares."""
+def on_stacked_mnist(seed: int, scale: float, recipe: str, given: tuple[str, ...]) -> tuple[int, float, float]:
+    """Modes of 1,000 on stacked MNIST of 16 x 16 pixels, KL to even shares, and how certain the judge is of a digit."""
     images, _ = stacked_mnist.digits("train")
-    data = stack(folder, torch.from_numpy(np.array(images)))
-    made = trained(str(data), recipe, STACKED, seed, folder, scale, (*SETTINGS, *SMALL_STACK, *given))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = stack(folder, torch.from_numpy(np.array(images)))
+        made = trained(str(data), recipe, STACKED, seed, folder, scale, (*SETTINGS, *SMALL_STACK, *given))
     if pictures.wanted(seed, scale):
         pictures.samples(recipe, made.sample(64, seed=seed), 16)
     found = stacked_mnist.evaluate(made.samples(5000, seed=seed))
-    return found["modes"], found["kl"]
+    return found["modes"], found["kl"], found["top_probability"]
 
 
 def stacked_against_plain(recipe: str, given: tuple[str, ...] = ()) -> Callable[[int, Path, float], Figures]:
     """A recipe on stacked MNIST beside the recipe that it adds one thing to, from the same seed."""
 
     def run(seed: int, folder: Path, scale: float) -> Figures:
-        (folder / "without").mkdir()
-        (folder / "with").mkdir()
-        without, even = on_stacked_mnist(seed, scale, folder / "without", "dcgan", ())
-        found, kl = on_stacked_mnist(seed, scale, folder / "with", recipe, given)
-        return {"without": without, "with": found, "more": found - without, "kl_without": even, "kl_with": kl}
+        without, even, sure = on_stacked_mnist(seed, scale, "dcgan", ())
+        found, kl, surer = on_stacked_mnist(seed, scale, recipe, given)
+        modes = {"without": without, "with": found, "more": found - without}
+        return {**modes, "kl_without": even, "kl_with": kl, "top_without": sure, "top_with": surer}
 
     return run
 
@@ -328,6 +330,8 @@ def _stacked(name: str, family: str, data: str, run: Callable[[int, Path, float]
         Figure("more", "modes more, same seed", "more than 0", 1),
         Figure("kl_without", "KL to even shares without it"),
         Figure("kl_with", "KL to even shares with it"),
+        Figure("top_without", "mean top probability of a digit without it"),
+        Figure("top_with", "mean top probability of a digit with it"),
     )
     return Exam(name, family, data, STACKED, run, figures)
 
