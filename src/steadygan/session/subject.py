@@ -14,6 +14,7 @@ from steadygan.data.sources import open_data
 from steadygan.errors import SteadyganError
 from steadygan.evaluation.features import own_judge
 from steadygan.evaluation.features.judge import Judge
+from steadygan.health.illnesses import sicken_data
 from steadygan.report.pictures import to_uint8
 from steadygan.runtime import seeding
 from steadygan.session.families import CHUNK, draw_latents
@@ -44,10 +45,12 @@ class Subject:
         self.shape = channels, height, width
         self.generator = trained.generator
         self.conditional = trained.config.players["generator"].network.conditional
-        self.data = self._open(progress)
+        whole, config = self._open(progress), trained.config
+        # what a sick run was trained on; its judge is that of the healthy data
+        self.data = None if whole is None else sicken_data(config.sicken, whole, config.seed)
         self.judge: Judge | None = None
-        if self.data is not None and len(self.data.train) >= 16:
-            self.judge = own_judge(self.data, device=trained.device, progress=progress)
+        if whole is not None and len(whole.train) >= 16:
+            self.judge = own_judge(whole, device=trained.device, progress=progress)
         if self.data is not None and self.data.classes < 2:
             self.notes.append("The data have no labels: what needs classes is left out.")
 
