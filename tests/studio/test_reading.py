@@ -240,3 +240,20 @@ def test_thinning_keeps_the_ends_and_every_spike() -> None:
     assert kept[0] is lines[0]
     assert kept[-1] is lines[-1]
     assert [line["images_seen"] // 8 for line in kept if line["generator/loss"] == 1e6] == [777, 7_777, 17_777]
+
+
+def test_a_page_that_is_open_for_long_is_thinned_again(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curves, "MOST", 30)
+    path = runs / "first" / "records.jsonl"
+    reader = Curves(path)
+    seen, most = list[float](), 0
+    for clock in range(408, 4000, 8):
+        news = reader.news()
+        if news is not None:
+            seen = [*([] if news["anew"] else seen), *(row[0] for row in news["rows"])]
+            most = max(most, len(seen))
+        add(path, record(clock))
+        assert seen == sorted(set(seen))
+    assert seen[0] == 8
+    assert seen[-1] == 3984
+    assert most < 300

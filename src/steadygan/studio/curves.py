@@ -11,6 +11,8 @@ from steadygan.studio.tail import Tail
 
 MOST = 900
 """Records that a page is sent at most when it opens."""
+ENOUGH = 4
+"""A page that was sent this many times as many is sent all of them anew, thinned."""
 PEAKS = 60
 """Stretches of which every watched signal keeps its highest and its lowest value."""
 ENDINGS = ("/loss", "/gradient_norm", "/win_rate", "/update", "health/distance")
@@ -21,20 +23,26 @@ class Curves:
     """A reader of ``records.jsonl`` for one page."""
 
     def __init__(self, path: Path) -> None:
-        self._tail = Tail(path)
-        self._first = True
+        self._path = path
+        self._begin()
+
+    def _begin(self) -> None:
+        self._tail, self._first, self._sent = Tail(self._path), True, 0
 
     def news(self) -> dict[str, Any] | None:
         """What to send now: names and rows, with ``anew`` in place of all that was sent before; None: nothing new.
 
         In a row None is a value that was not finite, and an empty text one that was not recorded.
         """
+        if self._sent > ENOUGH * MOST:
+            self._begin()
         news = self._tail.read()
         lines = [line for line in news.lines if _is_number(line.get("images_seen"))]
         anew, self._first = news.anew or self._first, False
         if not lines and not anew:
             return None
         kept = thinned(lines) if anew else lines
+        self._sent += len(kept)
         names = list(dict.fromkeys(name for line in kept for name, value in line.items() if _fits(value)))
         return {
             "anew": anew,

@@ -14,7 +14,7 @@ DEPTH = 4
 """Folders below the root in which runs are sought."""
 FOLDERS = 50_000
 """Folders that are looked into at most: a folder of something else must not keep anybody waiting."""
-REST = 10
+REST = 20
 """A list is good for this many times the time that it took, and for a second at least."""
 
 
