@@ -126,6 +126,18 @@ def test_measured_values_are_told_with_their_floor(make: Make) -> None:
     assert told.endswith("Measured FID: 12.35 (lower is better; other real images score 2.5).")
 
 
+@pytest.mark.parametrize(
+    ("distance", "words"), [(0.04, "went well"), (0.08, "its samples are still off"), (0.3, "plainly different")]
+)
+def test_nothing_is_called_well_that_is_not(make: Make, distance: float, words: str) -> None:
+    assert words in verdict(make(records=[*PLAN[:-1], record(10_000, **{"health/distance": distance})])).headline
+
+
+def test_an_end_that_names_another_case_belongs_to_its_illness(make: Make) -> None:
+    events = [CURED[0], CURED[1] | {"case": 7}, CURED[2] | {"case": 7}]
+    assert verdict(make(events=events)).state == "mended"
+
+
 def test_several_troubles_are_counted(make: Make) -> None:
     events = [event(1000 * i, "diagnosis", case=i, words="w") for i in range(1, 7)]
     assert answers(verdict(make(events=events)))["What happened?"].endswith("and 2 more.")

@@ -193,6 +193,8 @@ def test_neighbours_where_nothing_was_kept_back(tmp_path: Path, held_out: int) -
             "",
             ("generator.network.hidden=[16,32]", 'generator.optimizer.learning_rate={"kind": "cosine", "value": 1e-4}'),
         ),
+        ("wgan-gp", "", ("penalties.gradient=null", "generator.weight_penalties.l2=0.1")),
+        ("r3", "", ("penalties.r1=null", "penalties.r2=null")),
         ("r3", "rate-drift:2", ("evaluate_every=500", 'health.without=["back"]', "keep=7")),
     ],
 )

@@ -61,8 +61,8 @@ def stories(run: RunFiles) -> list[Story]:
         key = (event.get("case"), event.get("diagnosis"))
         if event["kind"] == "diagnosis" and key[1] != FINISHED:
             found[key] = Story(str(event.get("diagnosis", "")), event["images_seen"], str(event.get("words", "")))
-        elif key in found:
-            _go_on(found[key], event)
+        elif story := found.get(key) or next((one for one in reversed(found.values()) if one.name == key[1]), None):
+            _go_on(story, event)
     return list(found.values())
 
 

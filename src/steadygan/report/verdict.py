@@ -19,7 +19,8 @@ LEVELS = (
     (float("inf"), "plainly different from the real images"),
 )
 """Distances of samples to the data in words; health takes none above .1 for data."""
-FAR = 0.1
+NEAR = [words for _, words in LEVELS[:2]]
+"""Levels that need no warning."""
 BEST_KNOWN = ("fid", "kid", "fid_infinity", "swd")
 """Metrics that stand for the quality as a whole, the one to be named first."""
 
@@ -79,7 +80,7 @@ def _open(found: Sequence[Story]) -> list[Story]:
 
 
 def _headline(run: RunFiles, found: Sequence[Story], state: State) -> str:
-    far = (run.last("health/distance") or 0.0) > FAR
+    level = _level(run.last("health/distance") or 0.0)
     match state:
         case "failed":
             fatal = next((story for story in found if story.ending == "ended the run"), None)
@@ -89,8 +90,8 @@ def _headline(run: RunFiles, found: Sequence[Story], state: State) -> str:
             return f"This run is not finished: {_share(run)} of its way is done."
         case "wrong":
             return f"This run is finished, but something is wrong: {run.knowledge.meaning(_open(found)[0].name)}."
-        case _ if far:
-            return "This run is finished and steady, but its samples are plainly different from the real images."
+        case _ if level not in NEAR:
+            return f"This run is finished and steady, but its samples are {level}."
         case "mended":
             return "This run had trouble on its way, got over it, and is finished."
         case _:
@@ -153,6 +154,10 @@ def _helped(found: Sequence[Story]) -> str:
     return f"{word} Proof: {proof}." if proof else word
 
 
+def _level(distance: float) -> str:
+    return next((words for bound, words in LEVELS if distance <= bound), LEVELS[-1][1])
+
+
 def _people(run: RunFiles) -> str:
     asked = [str(wish.get("by", "")).removeprefix("person:") or "somebody" for wish in wishes(run)]
     return ", ".join(
@@ -165,9 +170,8 @@ def _quality(run: RunFiles) -> str:
     parts = []
     if (now := run.last("health/distance")) is not None:
         began = run.first("health/distance")
-        level = next(words for bound, words in LEVELS if now <= bound)
         start = f", {began:.3g} at the first check-up" if began is not None else ""
-        parts.append(f"Samples are {level}: {now:.3g} on a scale on which 0 is real and 1 a blank image{start}.")
+        parts.append(f"Samples are {_level(now)}: {now:.3g} on a scale on which 0 is real and 1 a blank image{start}.")
     measured = {str(line.get("metric")): line for line in run.metrics}
     if name := next((one for one in BEST_KNOWN if one in measured), None):
         line, known = measured[name], column(name)

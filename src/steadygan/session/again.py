@@ -19,6 +19,8 @@ FLAGS = ("images", "seed", "threads")
 """Settings that have a flag of their own."""
 APART = ("format", "recipe", "why", "shape", "classes", "data", *FLAGS)
 """Settings that follow from the rest, or are said in another way."""
+TABLES = ("penalties", "weight_penalties", "extra")
+"""Groups of settings with names of the person's own, out of which an entry can be taken."""
 ROUNDS = 4
 """Times that settings are added: one may change what others are where nobody says so, as the batch does."""
 
@@ -80,14 +82,22 @@ def _settled(config: RunConfig, base: RunConfig, given: list[str]) -> RunConfig:
 
 
 def _differences(base: RunConfig, config: RunConfig) -> dict[str, Any]:
-    """Settings of the run that are not those of the base; None for one that only the base has."""
+    """Settings of the run that are not those of the base; None for an entry of a table that only the base has."""
     old, new = _flat(base), _flat(config)
-    return {key: new.get(key) for key in {**new, **old} if old.get(key) != new.get(key)}
+    gone = {_entry(key): None for key in old if key not in new}
+    return {**{key: value for key, value in new.items() if key not in old or old[key] != value}, **gone}
+
+
+def _entry(key: str) -> str:
+    """The entry of a table with names of the person's own that a setting belongs to, or the setting itself."""
+    parts = key.split(".")
+    place = next((i for i, part in enumerate(parts) if part in TABLES), len(parts))
+    return ".".join(parts[: place + 2])
 
 
 def _flat(config: RunConfig) -> dict[str, Any]:
     tree = config.model_dump(mode="json", exclude=set(APART))
-    return settings.compact(tree)
+    return {key: value for key, value in settings.compact(tree).items() if value != {}}
 
 
 def _data(config: RunConfig) -> Mapping[str, Any]:
