@@ -12,6 +12,8 @@ from steadygan.session import explain_figures as figures
 from steadygan.session import explain_words as words
 from steadygan.session.explained import Explanation, Found, Looks
 
+BY = {"boundary": "a boundary", "code": "its code"}
+"""Methods that are no names, as they stand in a sentence."""
 AIR = "margin:2rem 0"
 """Around pictures that something follows."""
 METHODS = {
@@ -66,8 +68,8 @@ def _directions(found: Explanation) -> Html:
         "Directions",
         *shown,
         folded(f"All directions ({len(rows)})", table(head, rows, what)),
-        folded(f"Random directions ({len(null)})", table(head, null, what)),
-        pairs(METHODS.items(), "settings"),
+        folded(f"Random directions ({len(null)})", table(head, null, f"{what}, along random directions")),
+        folded("How directions are found", table(("found by", "what that is"), METHODS.items(), "Ways to directions")),
         id="directions",
         lead=lead,
     )
@@ -88,7 +90,7 @@ def _walk(known: Found, trait: str) -> Html:
     columns = best.images.shape[1]
     method, alone = best.effect.direction.method, known.alone[trait]
     caption = (
-        f"{words.walk_words(best.effect, trait)}. Found by {method} ({METHODS[method]}); it "
+        f"{words.walk_words(best.effect, trait)}. Found by {BY.get(method, method)} ({METHODS[method]}); it "
         f"{'goes farther than chance' if words.steers(known, trait) else 'is no better than chance'}. "
         f"The best that was found without being told what to look for, {alone.direction.name}, moves it by "
         f"{abs(alone.relative[trait]):.1f} standard deviations (rank correlation {alone.correlation[trait]:.2f}"

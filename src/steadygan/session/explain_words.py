@@ -62,11 +62,12 @@ def walk_words(effect: Effect, trait: str) -> str:
     """What happens to a trait along a direction."""
     low, high = effect.path[trait][0], effect.path[trait][-1]
     unit = TRAITS[trait][1]
+    steadily = "steadily" if abs(effect.correlation[trait]) >= STEADY else "not steadily"
     stays = "" if effect.kept is None else f", and {share(effect.kept)} of the images keep their class"
     return (
         f"{trait.capitalize()} goes from {low:.3g} to {high:.3g} {unit} "
         f"({abs(effect.relative[trait]):.1f} standard deviations) over {2 * effect.reach:g} deviations of the latent, "
-        f"steadily (rank correlation {effect.correlation[trait]:.2f}){stays}"
+        f"{steadily} (rank correlation {effect.correlation[trait]:.2f}){stays}"
     )
 
 
