@@ -86,7 +86,7 @@ def test_a_run_without_records(make: Make) -> None:
 
 def test_steady_and_still_bad(make: Make) -> None:
     found = verdict(make(records=[*PLAN[:-1], record(10_000, **{"health/distance": 0.4})]))
-    assert found.state == "good" and "plainly different from the real images" in found.headline
+    assert found.state == "far" and "plainly different from the real images" in found.headline
     assert "plainly different" in answers(found)["How good is it?"]
 
 
@@ -99,6 +99,13 @@ def test_nobody_watched(make: Make) -> None:
     assert answers(found)["What was done?"] == "Nothing; it was only watched."
     gone = make("gone", config={"health": {"mode": "off"}}, told=told)
     assert verdict(gone).state == "mended" and answers(verdict(gone))["What was done?"] == "Nothing; it went by itself."
+
+
+def test_what_was_not_looked_at_is_not_praised(make: Make) -> None:
+    rows = [{k: v for k, v in one.items() if not k.startswith("health/")} for one in PLAN]
+    found = verdict(make(records=rows))
+    assert found.headline == "This run is finished, and nothing is wrong that its records show."
+    assert "How good is it?" not in answers(found)
 
 
 def test_no_progress_left(make: Make) -> None:

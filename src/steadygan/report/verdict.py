@@ -10,7 +10,7 @@ from steadygan.evaluation.metrics_table import column
 from steadygan.report.reading import RunFiles
 from steadygan.report.stories import Story, progress_ended, stories, wishes
 
-State = Literal["good", "mended", "wrong", "failed", "going"]
+State = Literal["good", "mended", "far", "wrong", "failed", "going"]
 
 LEVELS = (
     (0.01, "very near to the real images"),
@@ -58,6 +58,8 @@ def _state(run: RunFiles, found: Sequence[Story]) -> State:
         return "going"
     if _open(found):
         return "wrong"
+    if _level(run.last("health/distance") or 0.0) not in NEAR:
+        return "far"
     return "mended" if found else "good"
 
 
@@ -80,7 +82,6 @@ def _open(found: Sequence[Story]) -> list[Story]:
 
 
 def _headline(run: RunFiles, found: Sequence[Story], state: State) -> str:
-    level = _level(run.last("health/distance") or 0.0)
     match state:
         case "failed":
             fatal = next((story for story in found if story.ending == "ended the run"), None)
@@ -90,10 +91,13 @@ def _headline(run: RunFiles, found: Sequence[Story], state: State) -> str:
             return f"This run is not finished: {_share(run)} of its way is done."
         case "wrong":
             return f"This run is finished, but something is wrong: {run.knowledge.meaning(_open(found)[0].name)}."
-        case _ if level not in NEAR:
+        case "far":
+            level = _level(run.last("health/distance") or 0.0)
             return f"This run is finished and steady, but its samples are {level}."
         case "mended":
             return "This run had trouble on its way, got over it, and is finished."
+        case _ if run.last("health/distance") is None:
+            return "This run is finished, and nothing is wrong that its records show."
         case _:
             return "This run went well from beginning to end."
 
@@ -119,7 +123,7 @@ def _happened(run: RunFiles, found: Sequence[Story]) -> str:
     watched = "" if run.events or mode != "off" else " Nobody watched it; this is what its records show afterwards."
     if not found:
         checks = sum("health/distance" in row for row in run.records)
-        looked = f" in {checks} check-ups" if checks else ""
+        looked = f" in {checks} check-up{'s' if checks > 1 else ''}" if checks else ""
         return f"Nothing that could be called an illness was seen{looked}.{watched}"
     shown = "; ".join(
         f"at {story.begin:,} images {story.name} was seen: {run.knowledge.meaning(story.name)}" for story in found[:4]
@@ -170,7 +174,7 @@ def _quality(run: RunFiles) -> str:
     parts = []
     if (now := run.last("health/distance")) is not None:
         began = run.first("health/distance")
-        start = f", {began:.3g} at the first check-up" if began is not None else ""
+        start = f", {began:.3g} at the first check-up" if began not in (None, now) else ""
         parts.append(f"Samples are {_level(now)}: {now:.3g} on a scale on which 0 is real and 1 a blank image{start}.")
     measured = {str(line.get("metric")): line for line in run.metrics}
     if name := next((one for one in BEST_KNOWN if one in measured), None):
@@ -200,6 +204,8 @@ def _next(run: RunFiles, found: Sequence[Story], state: State) -> str:
         return f"Go on with: steadygan resume {run.path}" + (f". If it stays so: {said}." if said else "")
     if said:
         return f"In another run: {said}."
+    if state == "far":
+        return "Give another run more images to see, or larger networks: this one ended on its way."
     if state == "failed":
         return "Start again with lower learning rates or a stronger penalty."
     return f"Make images with: steadygan sample {run.path} --count 64"
