@@ -278,7 +278,7 @@ EXAMS: tuple[Exam, ...] = (
         Figure("coarsest", "the same of the coarsest level enlarged", higher=False),
         Figure("confidence", "the judge's mean top probability", "0.995 for real images"),
     ), seeds=1),
-    Exam("style", "styles (StyleGAN-like)", "Fashion-MNIST", 10_000, partial(styles, images=10_000), (
+    Exam("style", "styles (StyleGAN-like)", "Fashion-MNIST", 9_000, partial(styles, images=9_000), (
         Figure("whole_frechet", f"{FRECHET}", higher=False),
         Figure("without_frechet", "the same without mixing and path length regularisation", higher=False),
         Figure("whole_unevenness", "deviation of path lengths over their mean", higher=False),

@@ -34,6 +34,8 @@ from steadygan.networks.sizes import Shape, Size, check_image_shape, stage_sizes
 
 MAPPING_DEPTH = 4
 """Layers of the mapping; the paper has eight, for latents of 512."""
+CALM = 0.1
+"""Strength of the noise over what is learned: as with scaled weights, it must not outrun the layers around it."""
 FORGETS = 0.005
 """Share of every training batch in the running mean of styles."""
 
@@ -107,7 +109,7 @@ class Noise(nn.Module):
         noise = self.fixed
         if self.training:
             noise = torch.randn((len(maps), 1, *maps.shape[2:]), dtype=self.fixed.dtype, device=self.fixed.device)
-        return maps + noise * self.strength
+        return maps + noise * (CALM * self.strength)
 
 
 class StyledLayer(nn.Module):
