@@ -18,8 +18,8 @@ from steadygan.errors import SteadyganError
 Codes = npt.NDArray[np.float64]
 Factors = npt.NDArray[np.int64]
 BINS = 20
-DEAD = 0.05
-"""A value whose standard deviation is below this share of the largest one carries nothing."""
+DEAD = 1e-6
+"""A value whose standard deviation is below this share of its own size does not vary; other values' do not count."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,9 @@ def factor_score(
         seed: of the draws.
     """
     source = np.random.default_rng(seed)
-    spread = encode(_drawn(source, sizes, 2000)).astype(np.float64).std(0)
-    alive = np.flatnonzero(spread > DEAD * spread.max())
+    first = encode(_drawn(source, sizes, 2000)).astype(np.float64)
+    spread = first.std(0)
+    alive = np.flatnonzero(spread > DEAD * np.abs(first).max(0))
     if not len(alive):
         return 0.0
     counts = np.zeros((2, len(alive), len(sizes)))
