@@ -66,8 +66,17 @@ def test_a_generator_far_ahead_is_told_of_while_the_game_is_young() -> None:
     assert found(course(18, **ahead)) == {"long_steps"}
     assert found(course(15, **ahead)) == set(), "too few records"
     assert found(course(200, **ahead)) == set(), "later it tells who has won"
-    assert found(course(18, discriminator_per_separation=20.0, **ahead)) == set(), "the discriminator has won"
     assert found(course(18, **ahead | {"discriminator_per_update": 0.0})) == set(), "a loss that asks nothing of it"
+
+
+def test_a_discriminator_that_has_won_takes_short_steps_at_any_rate() -> None:
+    history = History(TOTAL)
+    for place in range(1, 19):
+        size = 0.02 if place <= 8 else 0.002
+        history.add(
+            place * EVERY, {"generator/update": 0.05, "discriminator/update": size, "round": place * EVERY / 64}
+        )
+        assert long_steps(history) is None
 
 
 def test_steps_behind_clipped_weights_tell_nothing() -> None:

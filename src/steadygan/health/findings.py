@@ -159,14 +159,20 @@ def overfitting(history: History) -> Finding | None:
     return Finding(share / 0.5, evidence, words)
 
 
+RISING = 1.25
+"""Growth of the samples' diversity within a tenth of the run that is no collapse."""
+
+
 def collapse(history: History) -> Finding | None:
     """A large part of the data's kinds is not made at all, or samples are far more alike than the data."""
     alike, empty = history.now("health/diversity", 2), history.now("health/empty_clusters", 2)
     empty = 0.0 if math.isnan(empty) else empty
     few = empty > 0.4 and _lasts(history, "health/empty_clusters")
-    if history.progress < YOUNG or not (few or alike < 0.4):
+    # samples that become more various are those of a generator that learns, however few kinds it makes as yet
+    before = history.ago("health/diversity", 0.1)
+    if history.progress < YOUNG or not (few or alike < 0.4) or alike > RISING * before:
         return None
-    spread = f"samples are {alike:.2f} as diverse as the data{_was(history.ago('health/diversity', 0.1))}, "
+    spread = f"samples are {alike:.2f} as diverse as the data{_was(before)}, "
     words = f"{spread if alike < 1 else ''}{empty:.0%} of the data's clusters are empty"
     evidence = {"health/diversity": alike, "health/empty_clusters": empty}
     return Finding(max(empty / 0.4, 0.5 / max(alike, 0.01)), evidence, words)
