@@ -78,7 +78,7 @@ def test_the_first_layers_decide_what_is_coarse() -> None:
 
     def coarse_share(change: Tensor) -> float:
         smooth = F.interpolate(F.avg_pool2d(change, 4), scale_factor=4.0, mode="nearest")
-        return float((smooth.square().sum() / change.square().sum()))
+        return float(smooth.square().sum() / change.square().sum())
 
     assert coarse_share(difference["first"]) > coarse_share(difference["last"])
 
