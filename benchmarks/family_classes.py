@@ -185,7 +185,7 @@ OTHERS = (
     Figure("least_diversity", "the same, least varied class"),
     Figure("frechet", "Fréchet distance in the judge's features", "reals 1.2"),
 )
-ASKED, CODED, TAUGHT = 60_000, 60_000, 60_000
+ASKED, CODED, TAUGHT = 60_000, 60_000, 40_000
 """Lengths of the runs."""
 
 

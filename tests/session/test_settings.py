@@ -12,6 +12,7 @@ from steadygan.errors import SteadyganError
 from steadygan.recipes import RECIPES
 from steadygan.session import settings
 from steadygan.session.environment import FREE, differences
+from steadygan.session.wiring import prepare
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -25,7 +26,8 @@ def test_every_setting_can_be_set_to_what_it_is(recipe: str, lab: Any) -> None:
     }
     assert len(free) > 60
     given = [f"{key}={settings.shown(value)}" for key, value in free.items()]
-    assert settings.apply(config, given) == config
+    # options are checked, and brought to one form, when the data are there
+    assert prepare(settings.apply(config, given), lab.data) == config
     assert settings.parse_config(config.model_dump_json(), lab) == config
 
 
