@@ -136,12 +136,17 @@ export class Panel {
   }
 
   marked() {
-    return this.marks.map((one) => {
+    const placed = [], lines = [];
+    const symbols = this.marks.map((one) => {
       const x = this.across(one.x);
-      return el("svg:g", { class: `mark ${one.kind}` },
-        el("svg:line", { x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM }),
-        el("svg:path", { d: SYMBOLS[one.kind], transform: `translate(${x} ${TOP})` }, el("svg:title", {}, one.words)));
+      // one below the other where several stand at the same place
+      const y = TOP + 13 * placed.filter((other) => Math.abs(other - x) < 10).length;
+      placed.push(x);
+      const kind = { class: `mark ${one.kind}` };
+      lines.push(el("svg:g", kind, el("svg:line", { x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM })));
+      return el("svg:g", kind, el("svg:path", { d: SYMBOLS[one.kind], transform: `translate(${x} ${Math.min(y, HEIGHT - BOTTOM)})` }, el("svg:title", {}, one.words)));
     });
+    return [...lines, ...symbols];
   }
 
   longest() { return this.lines.reduce((best, line) => (line.points.length > best.length ? line.points : best), []); }

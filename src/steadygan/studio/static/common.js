@@ -66,7 +66,8 @@ export function standing(row) {
     if (row.seconds_left !== null) parts.push(`${duration(row.seconds_left)} left`);
   }
   if (row.state !== "running" && row.state !== "paused" && row.changed) parts.push(ago(row.changed));
-  return parts.join(" · ");
+  // no line ends within a figure
+  return parts.map((part) => part.replaceAll(" ", "\u00a0")).join(" · ");
 }
 
 const SHAPES = {
