@@ -16,11 +16,15 @@ def place(run: Path, out: Path | None) -> Path:
     """Where the page goes: into the run, where it replaces an earlier one, or to a name that is not taken yet.
 
     Raises:
-        SteadyganError: where something is there already.
+        SteadyganError: where something is there already, or no folder can be made.
     """
     if out is not None and out.exists():
         raise SteadyganError(f"{out} exists; nothing is overwritten", "choose another --out")
-    return run / PAGE if out is None else out
+    if out is None:
+        return run / PAGE
+    # before minutes are spent on what cannot be written
+    storage.make_folder(out.parent)
+    return out
 
 
 def write(found: Explanation, path: Path) -> Path:
@@ -29,7 +33,6 @@ def write(found: Explanation, path: Path) -> Path:
     Raises:
         SteadyganError: a place that cannot be written.
     """
-    storage.make_folder(path.parent)
     with storage.writing(path):
         storage.write_file(path, explain_page(found))
     return path
