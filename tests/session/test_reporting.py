@@ -223,3 +223,13 @@ def test_no_command_for_a_recipe_that_is_gone(tmp_path: Path) -> None:
     foreign = config.model_copy(update={"recipe": "vanished"})
     again.keep(tmp_path, foreign, lambda: api._recipe(foreign, 10))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_a_large_set_a_part_is_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "FEWEST", 7)
+    monkeypatch.setattr(keeping, "READ", 9 * 3 * 20 * 40)
+    monkeypatch.setattr(keeping, "CHUNK_VALUES", 1)
+    fakes = torch.zeros((300, 3, 20, 40))
+    keeping.keep_neighbours(tmp_path, data_set(100, 10), lambda count, seed: iter([fakes[:count]]), 5)
+    near = json.loads((tmp_path / "neighbours.json").read_text())
+    assert (near["searched"], near["training"]) == (9, 100)

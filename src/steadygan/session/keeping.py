@@ -41,7 +41,12 @@ VALUES = 1 << 24
 """Values of the training images that samples are compared with; more are left out by chance."""
 KNOWN = 4096
 """Training images among which, and a quarter as many kept back, the nearest of all is looked for."""
-CHUNK = 1024
+READ = 1 << 28
+"""Bytes of images that are read for it; of a larger set a part is taken by chance."""
+FEWEST = 1024
+"""Training images that are looked through in any case."""
+CHUNK_VALUES = 1 << 23
+"""Values of images that are reduced at once."""
 NOTHING: Mapping[Path, Mapping[str, str]] = {}
 
 
@@ -90,7 +95,8 @@ def keep_neighbours(path: Path, data: DataSet, sample: Sample, images_seen: int)
     """Put ``neighbours.json`` and ``neighbours.png`` into a run folder."""
     fakes = torch.cat(list(sample(min(COUNT, max(SHOWN, len(data.train))), 0)))
     width = _reduced(fakes[:1]).shape[1]
-    rows = np.sort(seeding.numpy_generator("neighbours").permutation(data.train)[: max(CHUNK, VALUES // width)])
+    most = max(FEWEST, min(VALUES // width, READ // math.prod(data.shape)))
+    rows = np.sort(seeding.numpy_generator("neighbours").permutation(data.train)[:most])
     training, samples = _table(data, rows), _reduced(fakes)
     held_out = seeding.numpy_generator("kept back").permutation(data.held_out)[: KNOWN // 4]
     near = nearest(samples, training)
@@ -130,7 +136,8 @@ def _reduced(images: Tensor) -> Tensor:
 
 
 def _table(data: DataSet, rows: np.ndarray) -> Tensor:
-    parts = (data.rows(rows[start : start + CHUNK]) for start in range(0, len(rows), CHUNK))
+    step = max(1, CHUNK_VALUES // math.prod(data.shape))
+    parts = (data.rows(rows[start : start + step]) for start in range(0, len(rows), step))
     return torch.cat([_reduced(part.float().div_(127.5).sub_(1.0)) for part in parts])
 
 
