@@ -60,6 +60,7 @@ def test_a_wrong_code_is_refused_by_name(code: dict[str, float], said: str) -> N
 
 def test_a_latent_without_codes_says_so() -> None:
     plain = Latent(3, LATENTS["normal"])
-    assert torch.equal(plain.with_codes(made := plain(2), {}), made)
+    made = plain(2)
+    assert torch.equal(plain.with_codes(made, {}), made)
     with pytest.raises(SteadyganError, match="has no codes"):
         plain.with_codes(made, {"category": 1})
