@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from steadygan.session import explaining_reals, subject
 from steadygan.session.explain_page import explain_page
@@ -71,4 +73,10 @@ def test_pointing_at_a_dot_shows_its_image(browser: Any, page: Path) -> None:
     one.locator(".spot .dot").last.hover()
     assert one.evaluate(seen) == 1
     assert one.evaluate("getComputedStyle(document.querySelector('.spot:hover svg')).visibility") == "visible"
+    assert one.evaluate("getComputedStyle(document.querySelector('.spot:hover svg')).overflow") == "hidden"
+    # what is drawn there ends where the picture ends
+    shot = Image.open(io.BytesIO(one.locator("#map figure > svg").screenshot()))
+    wide = shot.width * 150 / 710
+    margin = range(int(shot.width - wide / 20), shot.width)
+    assert len({shot.getpixel((x, 60)) for x in margin}) == 1
     context.close()

@@ -173,7 +173,7 @@ def _place_names(found: Map, names: Sequence[str], size: float) -> str:
         own = found.atlas.points[found.labels == label]
         if len(own):
             x, y = own[:, 0].median(), own[:, 1].quantile(0.15)
-            place = f'x="{10 + float(x) * size:.0f}" y="{10 + float(y) * size - 12:.0f}" text-anchor="middle"'
+            place = f'x="{10 + float(x) * size:.0f}" y="{max(22.0, float(y) * size - 2):.0f}" text-anchor="middle"'
             halo = "fill:var(--ink);stroke:var(--card);stroke-width:5;paint-order:stroke;pointer-events:none"
             words.append(f'<text {place} font-size="20" font-weight="600" style="{halo}">{escape(name)}</text>')
     return "".join(words)

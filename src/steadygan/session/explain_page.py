@@ -347,7 +347,7 @@ def _map(found: Explanation) -> Html:
     drawing = figures.chart_of(found.map, found.class_names)
     return section(
         "Map of reals and fakes",
-        tag("figure", key, drawing, tag("figcaption", caption), class_="panel"),
+        tag("figure", key, drawing, tag("figcaption", caption), class_="card"),
         id="map",
         lead="Places with reals alone are what the generator leaves out; places with fakes alone are what it makes up.",
     )

@@ -9,7 +9,7 @@ from steadygan.errors import SteadyganError
 from steadygan.interpretability import atlas as maps
 from steadygan.interpretability import attribution, inversion, robustness
 from steadygan.session.explained import Explanation, Looks, Map, Reached
-from steadygan.session.subject import Subject
+from steadygan.session.subject import FEWEST, Subject
 
 CHANGES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 """Changes of a pixel that attacks may make, on the scale from 0 to 1."""
@@ -20,7 +20,7 @@ def reached(subject: Subject, found: Explanation) -> None:
     if subject.data is None:
         return
     count = min(64, len(subject.data.train))
-    held = min(64, len(subject.data.held_out))
+    held = min(64, subject.held_out)
     train, labels = subject.reals(count)
     others, other_labels = subject.reals(held, held_out=True) if held else (train[:0], labels)
     latents, label = subject.latents(32, "own")
@@ -36,7 +36,7 @@ def reached(subject: Subject, found: Explanation) -> None:
     if subject.classes and labels is not None:
         both = torch.cat([labels, other_labels]) if held and other_labels is not None else labels
         by_class = tuple(inversion.by_class(error, both, subject.classes))
-    gap = inversion.gap(parts[0].error.cpu(), parts[1].error.cpu()) if held >= 8 else None
+    gap = inversion.gap(parts[0].error.cpu(), parts[1].error.cpu()) if held >= FEWEST else None
     pairs = [(reals[rows], images[rows]) for rows in chosen]
     found.reached = Reached(
         parts[0],
@@ -96,7 +96,7 @@ def looks(subject: Subject, found: Explanation) -> None:
 def _sides(subject: Subject, count: int) -> dict[str, tuple[Tensor, Tensor | None]]:
     """Reals it has not been trained on, where there are any, and fakes; each with labels."""
     assert subject.data is not None
-    reals, labels = subject.reals(count, held_out=len(subject.data.held_out) >= count)
+    reals, labels = subject.reals(count, held_out=subject.held_out >= count)
     latents, label = subject.latents(len(reals), "fakes")
     fakes = subject.images(latents, label)
     device = subject.trained.device
@@ -154,7 +154,7 @@ def classifier(subject: Subject, found: Explanation) -> None:
     """A downstream classifier under attack: the run's judge on real images."""
     if not subject.classes or subject.data is None:
         return
-    images, labels = subject.reals(96, held_out=len(subject.data.held_out) >= 96)
+    images, labels = subject.reals(96, held_out=subject.held_out >= 96)
     assert labels is not None
     place = subject.trained.device
     attacked = robustness.of_classifier(subject.class_logits, labels.to(place))

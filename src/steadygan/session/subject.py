@@ -22,6 +22,9 @@ from steadygan.session.trained import Trained
 
 Progress = Callable[[str, int, int], None]
 
+FEWEST = 8
+"""Held-out images below which nothing is said about them."""
+
 
 class Subject:
     """What is explained.
@@ -48,6 +51,8 @@ class Subject:
         whole, config = self._open(progress), trained.config
         # what a sick run was trained on; its judge is that of the healthy data
         self.data = None if whole is None else sicken_data(config.sicken, whole, config.seed)
+        # a sickness may leave none to hold out; those of the healthy set were never seen either
+        self.unseen = self.data if self.data is not None and len(self.data.held_out) >= FEWEST else whole
         self.judge: Judge | None = None
         if whole is not None and len(whole.train) >= 16:
             self.judge = own_judge(whole, device=trained.device, progress=progress)
@@ -61,6 +66,11 @@ class Subject:
         except SteadyganError as error:
             self.notes.append(f"The data of the run cannot be read ({error.what}): what needs real images is left out.")
             return None
+
+    @property
+    def held_out(self) -> int:
+        """How many real images there are that the run has never seen."""
+        return 0 if self.unseen is None else len(self.unseen.held_out)
 
     @property
     def classes(self) -> int:
@@ -96,13 +106,14 @@ class Subject:
 
     def reals(self, count: int, *, held_out: bool = False) -> tuple[Tensor, Tensor | None]:
         """Real images (N, C, H, W) in [-1, 1] and their labels, drawn without repetition; as many as there are."""
-        if self.data is None:
+        source = self.unseen if held_out else self.data
+        if source is None:
             raise SteadyganError("the run's data are not there", "put them back")
-        rows = self.data.held_out if held_out else self.data.train
+        rows = source.held_out if held_out else source.train
         order = seeding.numpy_generator("explain reals", self.seed, int(held_out)).permutation(len(rows))[:count]
         chosen = np.sort(rows[order])
-        labels = None if self.data.labels is None else torch.from_numpy(self.data.labels[chosen].astype(np.int64))
-        return self.data.rows(chosen).float() / 127.5 - 1, labels
+        labels = None if source.labels is None else torch.from_numpy(source.labels[chosen].astype(np.int64))
+        return source.rows(chosen).float() / 127.5 - 1, labels
 
     def classify(self, images: Tensor) -> Tensor:
         """The judge's probabilities (N, K)."""
