@@ -28,6 +28,7 @@ COMMANDS = (
     "explain",
     "illnesses",
     "watch",
+    "explore",
     "info",
     "recipes",
 )

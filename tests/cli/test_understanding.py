@@ -18,18 +18,19 @@ from steadygan.cli.main import COMMANDS
     [
         (
             "",
-            "no command: choose one of train, resume, sample, evaluate, compare, diagnose, report, illnesses, watch, "
-            "info, recipes, or see steadygan --help",
+            "no command: choose one of train, resume, sample, evaluate, compare, diagnose, report, explain, "
+            "illnesses, watch, explore, info, recipes, or see steadygan --help",
         ),
         ("tran", "unknown command 'tran': did you mean 'train'?"),
         (
             "xyzzy",
-            "unknown command 'xyzzy': choose one of compare, diagnose, evaluate, illnesses, info, recipes, report, "
-            "resume, sample, train, watch",
+            "unknown command 'xyzzy': choose one of compare, diagnose, evaluate, explain, explore, illnesses, info, "
+            "recipes, report, resume, sample, train, watch",
         ),
         ("--bogus", "unknown option --bogus: a command comes first, see steadygan --help"),
         ("train", "train needs data: see steadygan train --help"),
         ("watch", "watch needs a folder of runs: see steadygan watch --help"),
+        ("explore", "explore needs a run's folder: see steadygan explore --help"),
         ("watch runs --port high", "--port 'high' is not a whole number: see steadygan watch --help"),
         ("resume", "resume needs a run's folder: see steadygan resume --help"),
         ("sample --count 3", "sample needs a run's folder: see steadygan sample --help"),
@@ -83,7 +84,7 @@ def test_help_names_every_flag_and_has_no_traces_of_python(call: Any, command: s
     assert not any(trace in text for trace in ("None", "STR", "PATH}", "False", "INT ", "usage: pytest"))
     for name, one in inspect.signature(COMMANDS[command]).parameters.items() if command else ():
         if one.kind is one.KEYWORD_ONLY:
-            assert f"--{name.replace('_', '-')}" in text
+            assert f"--{name.rstrip('_').replace('_', '-')}" in text
 
 
 def test_version(call: Any) -> None:

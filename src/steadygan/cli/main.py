@@ -274,6 +274,25 @@ def watch(
     watching.watch(folder, host, port, read_only=read_only)
 
 
+def explore(
+    run: Positional[Run],
+    /,
+    *,
+    host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1",
+    port: Annotated[int, arg(metavar="N")] = 8765,
+) -> None:
+    """Serve a page on which a run's samples can be moved about.
+
+    Args:
+        run: the run's folder
+        host: the address to listen on; 0.0.0.0 lets other machines look
+        port: where to listen; 0 takes any that is free
+    """
+    from steadygan.cli import exploring
+
+    exploring.explore(run, host, port)
+
+
 def recipes(name: Annotated[Positional[str | None], _shown("[NAME]")] = None, /) -> None:
     """List the recipes, or show one with all its settings.
 
@@ -296,6 +315,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "explain": explain,
     "illnesses": illnesses,
     "watch": watch,
+    "explore": explore,
     "info": info,
     "recipes": recipes,
 }

@@ -112,7 +112,9 @@ def _walk(subject: Subject, effect: Effect, starts: tuple[Tensor, Tensor | None]
     return Walk(effect, effects.walk(subject.generate, effect.direction, *few, steps).cpu(), tuple(steps))
 
 
-def found_alone(subject: Subject, latents: Tensor, label: Tensor | None) -> list[Direction]:
+def found_alone(
+    subject: Subject, latents: Tensor, label: Tensor | None, methods: Sequence[str] = ALONE
+) -> list[Direction]:
     """Directions that nobody was told to look for: SeFa's, GANSpace's, and those of the greatest curvature."""
     generator, like = subject.generator, latents
     found: list[tuple[str, tuple[Tensor, Tensor]]] = []
@@ -126,9 +128,10 @@ def found_alone(subject: Subject, latents: Tensor, label: Tensor | None) -> list
         with torch.no_grad():
             values = dissection.in_chunks(lambda z, y: activations(generator, layer.name, z, y).flatten(1), *given)
         found.append(("GANSpace", directions.by_activations(values, given[0], LEADING)))
-    few = None if label is None else label[:24]
-    curved = directions.by_curvature(lambda z: subject.generate(z, few), latents[:24], LEADING, seed=subject.seed)
-    found.append(("curvature", curved))
+    if "curvature" in methods:
+        few = None if label is None else label[:24]
+        curved = directions.by_curvature(lambda z: subject.generate(z, few), latents[:24], LEADING, seed=subject.seed)
+        found.append(("curvature", curved))
     return [
         Direction(f"{method} {i}", method, vector, float(strength))
         for method, (vectors, strengths) in found

@@ -33,12 +33,15 @@ class Subject:
         trained: the run.
         seed: of all draws.
         progress: told what takes long.
+        judged: whether a judge is wanted, which may have to be taught first.
 
     Raises:
         SteadyganError: a run whose samples are no images.
     """
 
-    def __init__(self, trained: Trained, seed: int = 0, progress: Progress | None = None) -> None:
+    def __init__(
+        self, trained: Trained, seed: int = 0, progress: Progress | None = None, *, judged: bool = True
+    ) -> None:
         channels, height, width = trained.config.shape or (0, 0, 0)
         if min(height, width) < 4:
             raise SteadyganError(
@@ -54,7 +57,7 @@ class Subject:
         # a sickness may leave none to hold out; those of the healthy set were never seen either
         self.unseen = self.data if self.data is not None and len(self.data.held_out) >= FEWEST else whole
         self.judge: Judge | None = None
-        if whole is not None and len(whole.train) >= 16:
+        if judged and whole is not None and len(whole.train) >= 16:
             self.judge = own_judge(whole, device=trained.device, progress=progress)
         if self.data is not None and self.data.classes < 2:
             self.notes.append("The data have no labels: what needs classes is left out.")

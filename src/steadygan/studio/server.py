@@ -22,6 +22,7 @@ from steadygan.errors import SteadyganError
 from steadygan.runtime.folder import WISHES
 from steadygan.studio.gate import HEADERS, TOKEN, Gate
 from steadygan.studio.library import Library
+from steadygan.studio.painting import Painter, answer
 from steadygan.studio.streams import list_news, rows, run_news
 from steadygan.studio.views import Views
 
@@ -30,6 +31,7 @@ STATIC = {
     "page.js": "text/javascript; charset=utf-8",
     "list.js": "text/javascript; charset=utf-8",
     "run.js": "text/javascript; charset=utf-8",
+    "explore.js": "text/javascript; charset=utf-8",
     "controls.js": "text/javascript; charset=utf-8",
     "chart.js": "text/javascript; charset=utf-8",
     "common.js": "text/javascript; charset=utf-8",
@@ -62,6 +64,7 @@ class Studio(ThreadingHTTPServer):
         library: the runs.
         gate: who may see and who may take part.
         address: host and port; port 0 takes a free one.
+        painter: makes pictures of the one run that is explored; None: only looked at.
 
     Raises:
         SteadyganError: where the port is taken or the host is not this machine's.
@@ -70,8 +73,8 @@ class Studio(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, library: Library, gate: Gate, address: tuple[str, int]) -> None:
-        self.library, self.gate, self.views = library, gate, Views(library)
+    def __init__(self, library: Library, gate: Gate, address: tuple[str, int], painter: Painter | None = None) -> None:
+        self.library, self.gate, self.views, self.painter = library, gate, Views(library), painter
         self.closing = threading.Event()
         self.streams = threading.BoundedSemaphore(STREAMS)
         host, port = address
@@ -158,14 +161,17 @@ class Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         path = unquote(parts.path)
-        if path == "/" or path.startswith("/run/"):
+        if path in ("/", "/explore") or path.startswith("/run/"):
             self._file("index.html", "text/html; charset=utf-8")
         elif path.startswith("/static/") and (name := path.removeprefix("/static/")) in STATIC:
             self._file(name, STATIC[name])
         elif path == "/api/about":
             library = self.server.library
             about = {"folder": library.root.name or str(library.root), "single": library.single}
-            self._say(about | {"control": self.server.gate.open, "version": __version__})
+            self._say(
+                about
+                | {"control": self.server.gate.open, "explore": self.server.painter is not None, "version": __version__}
+            )
         elif path == "/api/runs":
             self._say(rows(self.server.views, asked))
         elif path == "/api/runs/live":
@@ -174,6 +180,8 @@ class Handler(BaseHTTPRequestHandler):
             self._stream(run_news(self.server.views.of(asked.get("name", ""))))
         elif path == "/api/grid":
             self._grid(asked)
+        elif path.startswith("/api/explore/"):
+            self._explore(path.removeprefix("/api/explore/"), asked)
         else:
             raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here", "go back to the list of runs")
 
@@ -211,6 +219,15 @@ class Handler(BaseHTTPRequestHandler):
         if path is None or path.is_symlink() or not path.is_file():
             raise Refused(HTTPStatus.NOT_FOUND, "there is no such grid", "look at the run again")
         self._send(path.read_bytes(), "image/png", {"Cache-Control": "private, max-age=3600"})
+
+    def _explore(self, what: str, asked: dict[str, str]) -> None:
+        try:
+            found = None if self.server.painter is None else answer(self.server.painter, what, asked)
+        except SteadyganError as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, error.what, error.remedy) from None
+        if found is None:
+            raise Refused(HTTPStatus.NOT_FOUND, "nothing is explored here", "start steadygan explore with a run")
+        self._send(*found, {"Cache-Control": "no-store"})
 
     def _file(self, name: str, kind: str) -> None:
         self._send(files("steadygan.studio").joinpath("static", name).read_bytes(), kind, {"Cache-Control": "no-cache"})

@@ -1,5 +1,6 @@
 // The page: which view belongs to the address, and the token that came with it.
 import { el } from "./common.js";
+import { showExplore } from "./explore.js";
 import { showList } from "./list.js";
 import { showRun } from "./run.js";
 
@@ -16,6 +17,8 @@ const about = await answer.json();
 
 if (!answer.ok) {
   main.append(el("p", { class: "empty" }, `${about.what}: ${about.remedy}`));
+} else if (location.pathname === "/explore" && about.explore) {
+  showExplore(main);
 } else if (location.pathname.startsWith("/run/")) {
   const name = location.pathname.slice(5).split("/").map(decodeURIComponent).join("/");
   showRun(main, name, about);
