@@ -15,6 +15,7 @@ from steadygan.errors import SteadyganError
 from steadygan.interpretability.directions import unit
 from steadygan.interpretability.effects import Direction
 from steadygan.report.pictures import to_uint8
+from steadygan.session import subject
 from steadygan.session.exploring import Easel, painter
 from steadygan.session.subject import Subject
 from steadygan.session.trained import load
@@ -143,6 +144,33 @@ def test_before_reals_are_there_it_says_so_and_pictures_come(finished: Path) -> 
     assert pixels(early.heat(Wanted())).shape[:2] == early.subject.shape[1:]
     with pytest.raises(SteadyganError, match="are being gathered"):
         early.nearest(Wanted())
+
+
+def test_without_the_data_samples_are_moved_and_the_rest_says_so(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise SteadyganError("the data are gone", "put them back")
+
+    monkeypatch.setattr(subject, "open_data", gone)
+    alone = Easel(Subject(load(finished), judged=False))
+    alone.search()
+    about = alone.describe()
+    assert (about["state"], about["reals"]) == ("", 0)
+    assert "the data are gone" in about["notes"][0]
+    assert not np.array_equal(
+        pixels(alone.picture(Wanted(moves={"SeFa 1": 3.0}))), pixels(alone.picture(Wanted(moves={"SeFa 1": -3.0})))
+    )
+    assert pixels(alone.heat(Wanted())).shape[:2] == alone.subject.shape[1:]
+    for job in (lambda: alone.nearest(Wanted()), lambda: alone.real(0)):
+        with pytest.raises(SteadyganError, match="not there|no real image"):
+            job()
+
+
+def test_a_search_that_is_closed_ends_and_a_closed_painter_still_paints(finished: Path) -> None:
+    paints = painter(finished)
+    paints.close()
+    assert pixels(paints.picture(Wanted())).shape == tuple(paints.describe()["size"])
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -23,9 +23,12 @@ def explore(run: Path, host: str, port: int) -> None:
         paints = painter(run, progress=progress)
     finally:
         progress.stop()
-    studio = Studio(Library(run), Gate(host, None), (host, port), paints)
-    page = f"http://{f'[{host}]' if ':' in host else host}:{studio.server_address[1]}/explore"
-    with studio, contextlib.suppress(KeyboardInterrupt):
+    with (
+        contextlib.closing(paints),
+        contextlib.suppress(KeyboardInterrupt),
+        Studio(Library(run), Gate(host, None), (host, port), paints) as studio,
+    ):
+        page = f"http://{f'[{host}]' if ':' in host else host}:{studio.server_address[1]}/explore"
         console.print(f"exploring {run}: {page}", markup=False)
         if not is_loopback(host):
             console.print("whoever can reach this machine can look; nothing is encrypted", markup=False)

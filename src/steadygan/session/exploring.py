@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ SAMPLES = 1024
 """Samples from which directions are found."""
 REALS = 60_000
 """Training images that are searched at most."""
+READ = 2**30
+"""Bytes of them that are read at most."""
 SIDE = 32
 """Pixels a side at which images are compared."""
 NEAREST = 6
@@ -51,8 +55,15 @@ def painter(run: str | Path, *, progress: Progress | None = None) -> Painter:
         SteadyganError: a folder that is no run, a run without a checkpoint, or one that makes no images.
     """
     easel = Easel(Subject(load(run), progress=progress, judged=False))
-    threading.Thread(target=easel.search, daemon=True).start()
-    return Painter(easel.describe, easel.picture, easel.heat, easel.nearest, easel.real, easel.numbers)
+    search = threading.Thread(target=easel.search, daemon=True)
+    search.start()
+
+    def close() -> None:
+        # a process must not end while another thread computes
+        easel.closing.set()
+        search.join()
+
+    return Painter(easel.describe, easel.picture, easel.heat, easel.nearest, easel.real, easel.numbers, close)
 
 
 class Easel:
@@ -67,22 +78,30 @@ class Easel:
         self.small: Tensor | None = None
         self.judges = subject.judges
         self.state = "Looking for directions"
+        self.closing = threading.Event()
         self._lock = threading.Lock()
 
     def search(self) -> None:
         """Find directions and gather real images, the quickest first; the page shows what is there."""
         try:
             latents, label = self.subject.latents(self.subject.count(SAMPLES, 256), "directions")
-            images = self.subject.images(latents, label)
-            self._keep(found_alone(self.subject, latents, label, QUICK), latents)
-            self._keep(told_by_labels(self.subject, latents, None, traits_of(images)), latents)
-            self._gather()
-            if not self.subject.conditional:
-                self._keep(self._of_classes(latents, images), latents)
+            for found in self._steps(latents, label):
+                if self.closing.is_set():
+                    return
+                self._keep(found, latents)
             self.state = ""
         except (SteadyganError, RuntimeError, ValueError) as error:
             # the page goes on with what was found so far
             self.state = f"The search for directions ended early: {error}"
+
+    def _steps(self, latents: Tensor, label: Tensor | None) -> Iterator[list[Direction]]:
+        yield found_alone(self.subject, latents, label, QUICK)
+        images = self.subject.images(latents, label)
+        yield told_by_labels(self.subject, latents, None, traits_of(images))
+        self._gather()
+        yield []
+        if not self.subject.conditional:
+            yield self._of_classes(latents, images)
 
     def _keep(self, found: list[Direction], latents: Tensor) -> None:
         more = {one.name: (one, float((latents @ one.vector.to(latents)).std())) for one in found}
@@ -93,7 +112,9 @@ class Easel:
         data = self.subject.data
         if data is None:
             return
-        order = seeding.numpy_generator("explore reals").permutation(len(data.train))[:REALS]
+        order = seeding.numpy_generator("explore reals").permutation(len(data.train))[
+            : min(REALS, READ // math.prod(data.shape))
+        ]
         rows = np.sort(data.train[order])
         parts = [_small(data.rows(part)) for part in np.array_split(rows, max(1, len(rows) // 2048))]
         self.rows, self.small = rows, torch.cat(parts)
@@ -130,6 +151,7 @@ class Easel:
             "directions": [{"name": one.name, "method": one.method} for one, _ in self.found.values()],
             "heat": self.judges,
             "reals": len(self.rows),
+            "notes": self.subject.notes,
             "state": self.state,
         }
 

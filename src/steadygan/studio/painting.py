@@ -50,6 +50,7 @@ class Painter:
         nearest: the real images nearest to it, the nearest first: row and distance.
         real: a real image by its row, as a PNG.
         numbers: what is needed to make the sample again, as JSON.
+        close: end what goes on in the background, and wait for it.
     """
 
     describe: Callable[[], dict[str, Any]]
@@ -58,6 +59,7 @@ class Painter:
     nearest: Callable[[Wanted], list[dict[str, Any]]]
     real: Callable[[int], bytes]
     numbers: Callable[[Wanted], dict[str, Any]]
+    close: Callable[[], None] = lambda: None
 
 
 def answer(painter: Painter, what: str, asked: Mapping[str, str]) -> tuple[bytes, str] | None:

@@ -11,6 +11,9 @@ const REACH = 3;
 const HIGHEST = 2147483647;
 const line = document.getElementById("line");
 
+/** A direction as the page calls it: the groups say how it was found. */
+const plain = (name) => name.replace(", learned", "");
+
 async function ask(what, query = "") {
   const answer = await fetch(`/api/explore/${what}?${query}`);
   const said = await answer.json();
@@ -82,6 +85,7 @@ class Explorer {
       el("p", { class: "eyebrow" }, `${about.what} · ${count(about.images_seen)} images seen`),
       el("h1", {}, about.name),
       el("p", {}, "Move a slider, and see what the generator makes of it. Everything is remembered by its numbers, so whatever you find can be made again."),
+      about.notes.length ? el("p", { class: "quiet", id: "notes" }, about.notes.join(" ")) : "",
       el("div", { class: "sides explore" }, el("div", { class: "stack" }, this.pair, this.stage, this.real, this.board),
         el("div", { class: "stack" }, choose, el("section", { class: "card" }, el("h2", {}, "Move it"), this.state, this.moves))));
     this.restore();
@@ -141,7 +145,7 @@ class Explorer {
       if (!fresh.length) continue;
       const group = this.moves.querySelector(`[data-method="${method}"] .ask`) ?? this.group(method, title, words);
       for (const { name } of fresh) {
-        const one = this.slider(`move-${this.sliders.size}`, name.replace(", learned", ""), -REACH, REACH, 0.1, 0);
+        const one = this.slider(`move-${this.sliders.size}`, plain(name), -REACH, REACH, 0.1, 0);
         this.sliders.set(name, one);
         group.append(one.box);
       }
@@ -174,7 +178,7 @@ class Explorer {
   }
 
   words() {
-    const moved = [...this.sliders].filter(([, { input }]) => Number(input.value)).map(([name, { input }]) => `${name} ${input.value}`);
+    const moved = [...this.sliders].filter(([, { input }]) => Number(input.value)).map(([name, { input }]) => `${plain(name)} ${input.value}`);
     const parts = [`Sample ${this.seed.input.value || 0}`];
     if (this.label) parts.push(`class ${this.about.classes[this.label.value]}`);
     if (Number(this.way.input.value)) parts.push(`${this.way.input.value} % of the way to sample ${this.other.input.value}`);
