@@ -261,16 +261,17 @@ def evaluate(
     if against is not None and _placed(against) != source.source:
         source = DataConfig(source=_placed(against), fit=source.fit)
     data = evaluating.reals(settings.only_data(source, set), fakes, progress=progress)
-    found = evaluating.measure(
-        fakes,
-        data,
-        metrics=metrics,
-        features=features,
-        count=count,
-        seeds=seeds,
-        device=place,
-        progress=progress,
-    )
+    with devices.unhurried():
+        found = evaluating.measure(
+            fakes,
+            data,
+            metrics=metrics,
+            features=features,
+            count=count,
+            seeds=seeds,
+            device=place,
+            progress=progress,
+        )
     return found if trained is None else _stored(trained, found)
 
 

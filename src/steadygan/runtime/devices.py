@@ -91,6 +91,20 @@ def computing(threads: int, *, deterministic: bool) -> Iterator[None]:
         memory.fill_uninitialized_memory = fill
 
 
+@contextlib.contextmanager
+def unhurried() -> Iterator[None]:
+    """No more threads than there are idle cores, for work outside a run whose last digits may differ by it.
+
+    A decomposition on four threads of a busy machine took minutes for what one thread does in a second.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(before, idle_cores()))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def settle(device: torch.device) -> None:
     """Wait until the device has done what it was given: GPUs work behind the caller's back."""
     if device.type == "cuda":

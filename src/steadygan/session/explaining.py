@@ -16,7 +16,7 @@ from steadygan.interpretability import directions, dissection, effects
 from steadygan.interpretability.effects import Direction, Effect
 from steadygan.interpretability.tracing import Layer, activations, edited, layers
 from steadygan.interpretability.traits import TRAITS, traits_of
-from steadygan.runtime import seeding
+from steadygan.runtime import devices, seeding
 from steadygan.session import explaining_reals as with_reals
 from steadygan.session.explained import Dissected, Explanation, Found, Walk, Walks
 from steadygan.session.subject import Progress, Subject
@@ -55,7 +55,7 @@ def explain(
     about = f"{config.recipe or config.game} on {Path(config.data.source).name}"
     found = Explanation(trained.path, about, trained.images_seen, seed, subject.shape, names, subject.notes)
     # a generator may draw noise of its own: the same each time
-    with torch.random.fork_rng(devices=[]):
+    with devices.unhurried(), torch.random.fork_rng(devices=[]):
         seeding.reseed("explain", seed)
         for number, (name, part) in enumerate(PARTS.items()):
             if progress is not None:
@@ -123,7 +123,7 @@ def found_alone(
         found.append(("SeFa", directions.by_factorisation(weight, LEADING)))
     layer = _inner(subject, latents[:2], None if label is None else label[:2])
     if layer is not None:
-        count = min(len(latents), 1536)
+        count = min(len(latents), 768)
         given = latents[:count], None if label is None else label[:count]
         with torch.no_grad():
             values = dissection.in_chunks(lambda z, y: activations(generator, layer.name, z, y).flatten(1), *given)
