@@ -116,7 +116,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _cells(figure: Figure, values: Sequence[float]) -> str:
     if not values:
-        return f"| {figure.meaning} | – | {figure.goal or '–'} | no |"
+        return f"| {figure.meaning} | – | {figure.goal or '–'} | {'–' if figure.bound is None else 'no'} |"
     middle, low, high = statistics.median(values), min(values), max(values)
     shown = f"{middle:.4g}" + (f" ({low:.4g} to {high:.4g})" if len(values) > 1 else "")
     judged = (high if figure.higher else low) if figure.best else middle
