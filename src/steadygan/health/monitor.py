@@ -16,11 +16,11 @@ from torch import Tensor
 from steadygan.config import HealthConfig
 from steadygan.errors import unknown
 from steadygan.game.controls import Controls
-from steadygan.game.orders import Best, Keep, Order, Rename, Stop, Tell
+from steadygan.game.orders import Best, Keep, Order, Rename, Stop, Tell, Turn
 from steadygan.game.round import Record, crosses
 from steadygan.health.diagnoses import DIAGNOSES, Diagnosis
 from steadygan.health.findings import Finding
-from steadygan.health.interventions import INTERVENTIONS, Intervention
+from steadygan.health.interventions import INTERVENTIONS, OWNER, Intervention
 from steadygan.health.lookout import CHECK_UP, Lookout
 from steadygan.health.treatment import CRITERION, Treatment, event, rounded
 
@@ -80,6 +80,16 @@ class Monitor:
             return []
         self.treatment.kept["healthy"] = 0
         return [Keep("healthy")]
+
+    def gone_back(self, place: int) -> list[Order]:
+        """Forget what came after the snapshot that somebody else has gone back to; the turns of health that stand."""
+        self.lookout.go_back(place)
+        self.checked, self.memory = min(self.checked, place), {}
+        kept = self.treatment.kept
+        for other in [one for one, at in kept.items() if at > place]:
+            # it belongs to the stretch that is given up
+            del kept[other]
+        return [Turn(control, OWNER, factor, shift) for control, (factor, shift) in self.treatment.standing.items()]
 
     def read(self, record: Record, controls: Controls) -> list[Order]:
         """Take one record in; its signals gain those of a check-up where one is due."""

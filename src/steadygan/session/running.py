@@ -32,7 +32,7 @@ from steadygan.session.evaluating import Milestones
 from steadygan.session.waiting import Waiting
 from steadygan.session.watching import Pace, Silent, Watcher
 from steadygan.session.wiring import Wired, wire
-from steadygan.session.wishes import Wishes, gone_back
+from steadygan.session.wishes import Wishes
 
 WAIT = 0.2
 """Seconds between looks for a wish while the run is paused."""
@@ -196,7 +196,7 @@ class Run:
                 back = True
                 monitor = self.state.companions.get("health")
                 if isinstance(monitor, Monitor):
-                    self._carry_out_all(gone_back(monitor, self.state.images_seen))
+                    self._carry_out_all(monitor.gone_back(self.state.images_seen))
                 self._carry_out_all(self.wishes.standing())
                 continue
             if self.wishes.leaving:

@@ -18,8 +18,6 @@ from steadygan.errors import nearest
 from steadygan.game.controls import UNTURNED
 from steadygan.game.orders import Order, RollBack, Stop, Tell, Turn
 from steadygan.game.state import GameState
-from steadygan.health.interventions import OWNER
-from steadygan.health.monitor import Monitor
 from steadygan.runtime.folder import WISHES, RunFolder, plain
 
 Place = tuple[int, int]
@@ -187,17 +185,6 @@ class Wishes:
                 if wish and wish.place is None:
                     wish.place = (attempt, seen)
                     wish.refused = "" if line.get("done") is True else words.removeprefix(NOT)
-
-
-def gone_back(monitor: Monitor, place: int) -> list[Order]:
-    """Let health forget what came after the snapshot that somebody else has gone back to; its turns that stand."""
-    monitor.lookout.go_back(place)
-    monitor.checked, monitor.memory = min(monitor.checked, place), {}
-    kept = monitor.treatment.kept
-    for other in [one for one, at in kept.items() if at > place]:
-        # it belongs to the stretch that is given up
-        del kept[other]
-    return [Turn(control, OWNER, factor, shift) for control, (factor, shift) in monitor.treatment.standing.items()]
 
 
 def _parsed(text: bytes) -> Mapping[str, Any]:
