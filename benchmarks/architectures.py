@@ -2,6 +2,7 @@
 
     python benchmarks/architectures.py --jobs 3            every run that the results lack
     python benchmarks/architectures.py --limit-minutes 60  begin no run after that time
+    python benchmarks/architectures.py --only plain wgan-gp  these arms alone
     python benchmarks/architectures.py --quick             two minutes: few images, results not kept in the repository
     python benchmarks/architectures.py --table             write the figures into docs/robustness.md
 
@@ -396,6 +397,7 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each")
     parser.add_argument("--limit-minutes", type=float, default=math.inf, help="begin no run after this time")
+    parser.add_argument("--only", nargs="+", metavar="ARM", help="play these arms alone")
     parser.add_argument("--out", type=Path, help="another file for the results")
     parser.add_argument("--quick", action="store_true", help="a short form that keeps nothing in the repository")
     parser.add_argument("--table", action="store_true", help="write the figures into the docs page, and run nothing")
@@ -417,6 +419,11 @@ def options_from(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
+def asked(arm: str, only: Sequence[str] | None) -> bool:
+    """Whether the command line asks for an arm."""
+    return not only or arm in only
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run what is missing, or write the table."""
     options = options_from(arguments)
@@ -427,7 +434,11 @@ def main(arguments: list[str] | None = None) -> None:
     if not (options.work / "judge.pt").is_file():
         train_judge(options.work / "judge.pt", options.judge_images)
     done = {key for key, row in read_rows(options.out).items() if row["images"] == options.images}
-    missing = [cell for cell in cells(options) if cell.key not in done]
+    missing = [
+        cell
+        for cell in cells(options)
+        if cell.key not in done and (cell.arm == "reference" or asked(cell.arm, options.only))
+    ]
     run_all(functools.partial(play, work=options.work), missing, options.out, options.jobs, options.limit_minutes)
     rows = read_rows(options.out)
     if balanced(rows):

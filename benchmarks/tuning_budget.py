@@ -270,7 +270,7 @@ def main(arguments: list[str] | None = None) -> None:
         shared.write_table(shared.PAGE, "tuning_budget", table(shared.read_rows(options.out)))
         return
     done = {key for key, row in shared.read_rows(options.out).items() if row["images"] == options.images}
-    missing = [cell for cell in cells(options) if cell.key not in done]
+    missing = [cell for cell in cells(options) if cell.key not in done and shared.asked(cell.arm, options.only)]
     work = functools.partial(play, work=options.work)
     shared.run_all(work, missing, options.out, options.jobs, options.limit_minutes)
     rows = shared.read_rows(options.out)
