@@ -15,7 +15,7 @@ from torch import nn
 from steadygan.config import OptimizerConfig, constant
 from steadygan.errors import SteadyganError
 from steadygan.game.average import Average, half_life_at
-from steadygan.game.optimizers import OPTIMIZERS, Lookahead, OptimisticAdam, build_optimizer
+from steadygan.game.optimizers import OPTIMIZERS, Adam, Lookahead, OptimisticAdam, build_optimizer
 
 
 @given(values=st.lists(st.floats(-10, 10), min_size=1, max_size=8), images=st.integers(1, 500), life=st.floats(1, 1e4))
@@ -173,6 +173,55 @@ def test_the_rate_reaches_a_wrapped_optimizer() -> None:
     optimizer.param_groups[0]["lr"] = 0.0
     quadratic(parameter, optimizer, 1)
     assert parameter.item() == 2.0
+
+
+@pytest.mark.parametrize("decoupled", [False, True], ids=["adam", "adamw"])
+def test_adam_is_the_library_s_own_bit_by_bit_and_takes_up_its_checkpoints(decoupled: bool) -> None:
+    theirs_of = torch.optim.AdamW if decoupled else torch.optim.Adam
+    shapes = [(8, 3, 4, 4), (8,), (5, 8)]
+    plan = (0.01, (0.5, 0.99), 1e-8, 0.02)
+
+    def weights() -> list[torch.Tensor]:
+        torch.manual_seed(1)
+        return [torch.randn(shape).requires_grad_(True) for shape in shapes]
+
+    def play(parameters: list[torch.Tensor], optimizer: Any, places: range) -> None:
+        for place in places:
+            torch.manual_seed(100 + place)
+            optimizer.zero_grad()
+            for index, parameter in enumerate(parameters):
+                # one of them learns nothing at first
+                parameter.grad = torch.randn_like(parameter) if index < 2 or place > 2 else None
+            optimizer.step()
+
+    ours, theirs, taken = weights(), weights(), weights()
+    own = Adam(ours, *plan, decoupled=decoupled)
+    library = theirs_of(theirs, *plan, fused=True)
+    play(ours, own, range(5))
+    play(theirs, library, range(5))
+    state, known = own.state_dict(), library.state_dict()
+    assert state["state"].keys() == known["state"].keys()
+    assert all(
+        torch.equal(state["state"][i][n], known["state"][i][n]) for i in known["state"] for n in known["state"][i]
+    )
+    for mine, other in zip(taken, theirs, strict=True):
+        mine.data.copy_(other)
+    heir = Adam(taken, 9.0, (0.1, 0.1), 1.0, decoupled=decoupled)
+    heir.load_state_dict(copy.deepcopy(known))
+    for parameters, optimizer in ((ours, own), (theirs, library), (taken, heir)):
+        play(parameters, optimizer, range(5, 8))
+    assert all(torch.equal(mine, other) for mine, other in zip(ours, theirs, strict=True))
+    assert all(torch.equal(mine, other) for mine, other in zip(taken, theirs, strict=True))
+
+
+def test_gradients_can_be_kept_as_zeros() -> None:
+    parameter = torch.ones(3, requires_grad=True)
+    optimizer = Adam([parameter], 0.1, (0.5, 0.9), 1e-8)
+    parameter.grad = torch.ones(3)
+    optimizer.zero_grad(set_to_none=False)
+    assert torch.equal(parameter.grad, torch.zeros(3))
+    optimizer.zero_grad()
+    assert parameter.grad is None
 
 
 def test_an_unknown_optimizer_names_the_nearest() -> None:

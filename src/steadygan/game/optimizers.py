@@ -10,6 +10,101 @@ from torch import Tensor
 
 from steadygan.config import OptimizerConfig
 from steadygan.errors import unknown
+from steadygan.game.state import Optimizer
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""Names of the running means of gradients and of their squares, as torch has them in its checkpoints."""
+
+
+class Adam:
+    """Adam by torch's fused kernel: theta <- theta - lr m_t / (sqrt(v_t) + eps), bias-corrected, in one pass over all.
+
+    The same bits and the same state as ``torch.optim.Adam(fused=True)``, without that class around it, which imports
+    torch's compiler (most of a second at the start) and costs as much a step as a few small layers. ``decoupled``
+    weight decay is AdamW's. Papers: Kingma and Ba 2015; Loshchilov and Hutter 2019.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float = 0.0,
+        *,
+        decoupled: bool = False,
+    ) -> None:
+        group = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        self.param_groups: list[dict[str, Any]] = [{"params": list(params), **group}]
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
+        self._kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or set them to 0."""
+        for parameter in self.param_groups[0]["params"]:
+            if set_to_none or parameter.grad is None:
+                parameter.grad = None
+            else:
+                parameter.grad.zero_()
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Take one step with every parameter that has a gradient."""
+        alike: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
+        for parameter in self.param_groups[0]["params"]:
+            if parameter.grad is not None:
+                alike.setdefault((parameter.device, parameter.dtype), []).append(parameter)
+        for parameters in alike.values():
+            self._step(parameters)
+
+    def _step(self, parameters: list[Tensor]) -> None:
+        """The same for parameters of one kind on one device."""
+        group, states = self.param_groups[0], [self._state(parameter) for parameter in parameters]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        steps = [state["step"] for state in states]
+        torch._foreach_add_(steps, 1)
+        self._kernel(
+            parameters,
+            gradients,
+            [state[MOMENTS[0]] for state in states],
+            [state[MOMENTS[1]] for state in states],
+            [],
+            steps,
+            lr=float(group["lr"]),
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def _state(self, parameter: Tensor) -> dict[str, Tensor]:
+        if parameter not in self.state:
+            count = torch.zeros((), dtype=torch.float32, device=parameter.device)
+            self.state[parameter] = {"step": count} | {name: torch.zeros_like(parameter) for name in MOMENTS}
+        return self.state[parameter]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Moments by number of the parameter, and the settings, as torch has them."""
+        group = self.param_groups[0]
+        known = {index: self.state[one] for index, one in enumerate(group["params"]) if one in self.state}
+        return {"state": known, "param_groups": [group | {"params": list(range(len(group["params"])))}]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what ``state_dict`` gave, or torch's own class."""
+        group = self.param_groups[0]
+        told = state["param_groups"][0]
+        group |= {name: told[name] for name in group if name != "params"}
+        group["betas"] = tuple(group["betas"])
+        self.state = {}
+        for index, values in state["state"].items():
+            parameter = group["params"][int(index)]
+            own = self._state(parameter)
+            own["step"].copy_(torch.as_tensor(values["step"]))
+            for name in MOMENTS:
+                # laid out as it was saved: sums go by the order in memory
+                own[name] = values[name].to(parameter.device, parameter.dtype, copy=True)
 
 
 class OptimisticAdam(torch.optim.Optimizer):
@@ -50,7 +145,7 @@ class Lookahead:
     With both players wrapped this is Lookahead-minimax. Papers: Zhang et al. 2019; Chavdarova et al. 2021.
     """
 
-    def __init__(self, base: torch.optim.Optimizer, every: int, alpha: float) -> None:
+    def __init__(self, base: Optimizer, every: int, alpha: float) -> None:
         self.base, self.every, self.alpha = base, every, alpha
         self.param_groups = base.param_groups
         self.count = 0
@@ -78,14 +173,13 @@ class Lookahead:
         torch._foreach_copy_(self.slow, state["slow"])
 
 
-def _adam(params: list[Tensor], config: OptimizerConfig, rate: float) -> torch.optim.Optimizer:
-    betas = (config.beta1, config.beta2)
-    return torch.optim.Adam(params, rate, betas, config.epsilon, config.weight_decay, fused=True)
+def _adam(params: list[Tensor], config: OptimizerConfig, rate: float) -> Adam:
+    return Adam(params, rate, (config.beta1, config.beta2), config.epsilon, config.weight_decay)
 
 
-def _adamw(params: list[Tensor], config: OptimizerConfig, rate: float) -> torch.optim.Optimizer:
+def _adamw(params: list[Tensor], config: OptimizerConfig, rate: float) -> Adam:
     betas = (config.beta1, config.beta2)
-    return torch.optim.AdamW(params, rate, betas, config.epsilon, config.weight_decay, fused=True)
+    return Adam(params, rate, betas, config.epsilon, config.weight_decay, decoupled=True)
 
 
 def _sgd(params: list[Tensor], config: OptimizerConfig, rate: float) -> torch.optim.Optimizer:
@@ -100,7 +194,7 @@ def _optimistic(params: list[Tensor], config: OptimizerConfig, rate: float) -> t
     return OptimisticAdam(params, rate, (config.beta1, config.beta2), config.epsilon)
 
 
-OPTIMIZERS: dict[str, Callable[[list[Tensor], OptimizerConfig, float], torch.optim.Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[[list[Tensor], OptimizerConfig, float], Optimizer]] = {
     "adam": _adam,
     "adamw": _adamw,
     "sgd": _sgd,
@@ -109,7 +203,7 @@ OPTIMIZERS: dict[str, Callable[[list[Tensor], OptimizerConfig, float], torch.opt
 }
 
 
-def build_optimizer(params: Iterable[Tensor], config: OptimizerConfig) -> torch.optim.Optimizer | Lookahead:
+def build_optimizer(params: Iterable[Tensor], config: OptimizerConfig) -> Optimizer:
     """The optimizer that ``config`` names over ``params``; the loop sets its rate from the control every round."""
     if config.name not in OPTIMIZERS:
         raise unknown("optimizer", config.name, OPTIMIZERS)

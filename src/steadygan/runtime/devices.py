@@ -71,14 +71,14 @@ def idle_cores() -> int:
 def computing(threads: int, *, deterministic: bool) -> Iterator[None]:
     """Fix thread count and deterministic algorithms for the length of a run, and put them back afterwards."""
     before = torch.get_num_threads()
-    strict = torch.are_deterministic_algorithms_enabled()
-    warn = torch.is_deterministic_algorithms_warn_only_enabled()
+    strict = torch.get_deterministic_debug_mode()
     benchmark = torch.backends.cudnn.benchmark
     memory: Any = torch.utils.deterministic
     fill = memory.fill_uninitialized_memory
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic)
+    # torch.use_deterministic_algorithms says the same, and imports torch's compiler to say it: most of a second
+    torch.set_deterministic_debug_mode("error" if deterministic else "default")
     torch.backends.cudnn.benchmark = not deterministic
     # torch would fill fresh memory with NaN to show reads that no network here does: a tenth of a small one's round
     memory.fill_uninitialized_memory = False
@@ -86,7 +86,7 @@ def computing(threads: int, *, deterministic: bool) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-        torch.use_deterministic_algorithms(strict, warn_only=warn)
+        torch.set_deterministic_debug_mode(strict)
         torch.backends.cudnn.benchmark = benchmark
         memory.fill_uninitialized_memory = fill
 
