@@ -165,6 +165,26 @@ def test_several_steps_each_on_a_batch_of_its_own_and_the_clock(assemble: Any) -
     assert state.done
 
 
+def test_a_round_draws_what_the_control_says_in_whole_units(assemble: Any) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def draw(position: int, count: int, attempt: int) -> Batch:
+        asked.append((position, count))
+        return NOTHING
+
+    state = assemble({"x": Number(8.0)}, batch=6, unit=6, total=100, record_every=20, controls={"batch": 6.0})
+    moves = (move("x", ("x",), pull("x", 0.0)),)
+    records = [play_round(state, moves, draw)]
+    state.controls.turn("batch", by="somebody", factor=4.3)
+    records += list(loop(state, moves, draw))
+    assert asked == [(0, 6), (6, 24), (30, 24), (54, 24), (78, 24)], "25.8 is nearest to four units of six"
+    assert [record.images_seen for record in records] == [6, 30, 54, 78, 102]
+    assert [record.measured for record in records] == [False, True, True, True, True]
+    assert state.batch == 24
+    state.controls.turn("batch", by="somebody", factor=0.1)
+    assert state.batch == 6, "never less than a unit"
+
+
 def test_after_runs_once_after_the_step(assemble: Any) -> None:
     player, seen = Number(4.0), []
     moves = (move("x", ("x",), pull("x", 0.0), after=lambda play: seen.append(player.value.item())),)

@@ -88,6 +88,25 @@ def test_a_rolled_back_run_is_resumable(lab: Any) -> None:
     assert same(weights(game), weights(fresh))
 
 
+def test_a_batch_may_grow_in_mid_run_and_resumes_exactly(lab: Any) -> None:
+    given = ("images=400", "packing=2", "accumulate=2", "augmentation.adaptive=true", "augmentation.speed=100")
+    game, fresh = (wired(lab, lab.config("digits", *given)) for _ in range(2))
+    play(game, 2)
+    game.state.controls.turn("batch", by="somebody", factor=2.6)
+    records = play(game, 1)
+    assert game.state.images_seen == 8 + 8 + 20, "20.8 is nearest to five units of four"
+    assert float(records[0].signals["control/batch"]) == pytest.approx(20.8)
+    tree = copy.deepcopy(game.state.state_dict())
+    play(game, 3)
+    fresh.state.load_state_dict(tree)
+    play(fresh, 3)
+    assert game.state.images_seen == fresh.state.images_seen == 96
+    assert same(weights(game), weights(fresh))
+    for factor, batch in ((1e6, len(lab.data.train)), (0.01, 8)):
+        game.state.controls.turn("batch", by="somebody", factor=factor)
+        assert game.state.batch == pytest.approx(batch, abs=2), "between the plan's and all images"
+
+
 @pytest.mark.parametrize("recipe", [*RECIPES])
 def test_sampling_in_between_changes_nothing(recipe: str, lab: Any) -> None:
     quiet, sampled = (wired(lab, lab.config(recipe)) for _ in range(2))

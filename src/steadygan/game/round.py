@@ -44,13 +44,14 @@ def play_round(state: GameState, moves: Sequence[Move], draw: Draw) -> Record:
     state.begin_round()
     setting = state.setting
     repeats = [_repeats(state, move) for move in moves]
-    after = state.images_seen + setting.batch * max(repeats)
+    batch_size = state.batch
+    after = state.images_seen + batch_size * max(repeats)
     measured = crosses(setting.record_every, state.images_seen, after) or after >= setting.total
     shared: dict[str, Tensor] = {}
     signals: dict[str, Tensor | float] = {}
     for move, times in zip(moves, repeats, strict=True):
         for step in range(times):
-            batch = draw(state.images_seen + step * setting.batch, setting.batch, state.attempt)
+            batch = draw(state.images_seen + step * batch_size, batch_size, state.attempt)
             play = Play(state.players, batch, state.controls, state.memory, shared, state.rounds, state.attempt)
             play.measured = measured
             signals |= _play_move(state, move, play)

@@ -49,10 +49,15 @@ class Companion(Stateful, Protocol):
 
 @dataclass
 class Setting:
-    """What does not change during a run: sizes, precision, and when to measure."""
+    """What does not change during a run: sizes, precision, and when to measure.
+
+    ``batch`` is what the run starts with; the control ``batch`` says what a round draws, in whole ``unit`` (packs and
+    micro-batches must come out even).
+    """
 
     total: int
     batch: int
+    unit: int = 1
     seed: int = 0
     accumulate: int = 1
     rank: int = 0
@@ -93,6 +98,12 @@ class GameState:
     @property
     def done(self) -> bool:
         return self.ended is not None or self.images_seen >= self.setting.total
+
+    @property
+    def batch(self) -> int:
+        """Images that a move draws at a time: the control ``batch``, to the nearest multiple of ``setting.unit``."""
+        unit = self.setting.unit
+        return max(1, round(self.controls.get("batch", self.setting.batch) / unit)) * unit
 
     def begin_round(self) -> None:
         """Set the clock for controls and randomness: a round depends on where it stands, not on what came before."""

@@ -36,7 +36,7 @@ class AdaptiveAugmentation:
 
     def __init__(self, sign: Callable[[Record], Tensor | float], target: float, speed: int, batch: int) -> None:
         self.sign, self.target = sign, target
-        self.stride = INTERVAL * batch / speed
+        self.batch, self.speed = batch, speed
         self.shift = 0.0
 
     rolls_back = True
@@ -46,8 +46,9 @@ class AdaptiveAugmentation:
         if record.round % INTERVAL:
             return ()
         value = float(self.sign(record))
+        stride = INTERVAL * controls.get("batch", self.batch) / self.speed
         direction = (value > self.target) - (value < self.target)
-        self.shift = min(1.0, max(0.0, self.shift + direction * self.stride))
+        self.shift = min(1.0, max(0.0, self.shift + direction * stride))
         return (Turn("augmentation", "adaptive", shift=self.shift),)
 
     def state_dict(self) -> dict[str, Any]:

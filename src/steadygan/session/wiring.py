@@ -38,6 +38,8 @@ RESERVE_POLICY = ("translate", "cutout")
 """What stands ready at weight and strength 0 where a recipe has none of its own, for health to turn on."""
 
 
+LARGEST_BATCH = 4096
+"""What the control ``batch`` may reach; larger batches than that are for the plan to choose."""
 RANGES = {
     "augmentation": (0.0, 1.0),
     "instance_noise": (0.0, 10.0),
@@ -110,7 +112,7 @@ def wire(config: RunConfig, data: DataSet, *, device: torch.device | None = None
         optimizers={
             name: build_optimizer(player.parameters(), roles[name].optimizer) for name, player in players.items()
         },
-        controls=_controls(config, found),
+        controls=_controls(config, found, len(data.train)),
         setting=_setting(config, precision),
         averages={name: Average(players[name]) for name in found.averages},
     )
@@ -160,6 +162,7 @@ def _setting(config: RunConfig, precision: torch.dtype) -> Setting:
     return Setting(
         total=config.images,
         batch=config.batch,
+        unit=config.packing * config.accumulate,
         seed=config.seed,
         accumulate=config.accumulate,
         record_every=config.record_every,
@@ -169,9 +172,13 @@ def _setting(config: RunConfig, precision: torch.dtype) -> Setting:
     )
 
 
-def _controls(config: RunConfig, found: Family) -> Controls:
-    """Every knob that may change during the run, with its range; of the standard game's those that the family heeds."""
+def _controls(config: RunConfig, found: Family, images: int) -> Controls:
+    """Every knob that may change during the run, with its range; of the standard game's those that the family heeds.
+
+    A batch may grow, up to the ``images`` there are; smaller ones than the plan's are not known to fit the game.
+    """
     controls = Controls(config.images)
+    controls.declare("batch", float(config.batch), config.batch, max(config.batch, min(LARGEST_BATCH, images)))
     for name, player in config.players.items():
         controls.declare(f"learning_rate.{name}", player.optimizer.learning_rate, 0.0, 10.0)
         controls.declare(f"steps.{name}", float(player.steps), 1.0, 100.0)
@@ -249,7 +256,8 @@ def _memorising(
         return judge(state.players, pack(batch.real[:usable], config.packing), label).mean()
 
     def sign(record: Record) -> float:
-        train = draw(record.images_seen - config.batch, config.batch, record.attempt)
+        batch = state.batch
+        train = draw(record.images_seen - batch, batch, record.attempt)
         with torch.no_grad():
             for player in state.players.values():
                 player.eval()
