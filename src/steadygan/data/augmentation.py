@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from steadygan.errors import SteadyganError, unknown
+from steadygan.runtime import processes
 
 Augmentation = Callable[[Tensor, Tensor], Tensor]
 """``f(images (N, C, H, W), apply (N,) bool) -> images``."""
@@ -69,11 +70,15 @@ def resolve(policy: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def random_flip(images: Tensor, share: float = 0.5) -> Tensor:
-    """Mirror each image left to right with probability ``share``; (N, C, H, W) of any type."""
+def random_flip(images: Tensor, share: float = 0.5, parts: int = 1) -> Tensor:
+    """Mirror each image left to right with probability ``share``; (N, C, H, W) of any type.
+
+    With several processes they are this one's share of a batch of ``parts`` micro-batches.
+    """
     if share <= 0:
         return images
-    return flip(images, torch.rand(len(images), device=images.device) < share)
+    chances = processes.drawn(len(images), lambda count: torch.rand(count, device=images.device), parts)
+    return flip(images, chances < share)
 
 
 def flip(images: Tensor, apply: Tensor) -> Tensor:
@@ -85,7 +90,7 @@ def rotate90(images: Tensor, apply: Tensor) -> Tensor:
     """Turn by 90, 180 or 270 degrees, equally likely; images that are not square by 180."""
     if images.shape[-1] != images.shape[-2]:
         return _where(apply, images.flip(-2, -1), images)
-    turns = torch.randint(1, 4, (len(images),), device=images.device)
+    turns = processes.drawn(len(images), lambda count: torch.randint(1, 4, (count,), device=images.device))
     result = images
     for count in (1, 2, 3):
         result = _where(apply & (turns == count), torch.rot90(images, count, (-2, -1)), result)
@@ -170,7 +175,7 @@ def lumaflip(images: Tensor, apply: Tensor) -> Tensor:
 def noise(images: Tensor, apply: Tensor, deviation: float = 0.1) -> Tensor:
     """Add white Gaussian noise whose standard deviation is the size of a draw from N(0, deviation^2)."""
     size = _normal(images).abs() * deviation
-    return _where(apply, images + torch.randn_like(images) * size, images)
+    return _where(apply, images + processes.noise(images) * size, images)
 
 
 def scale(images: Tensor, apply: Tensor) -> Tensor:
@@ -258,13 +263,14 @@ def _where(apply: Tensor, changed: Tensor, images: Tensor) -> Tensor:
 
 def _shift(count: int, length: int, ratio: float, images: Tensor) -> Tensor:
     most = min(length - 1, max(1, int(length * ratio + 0.5)))
-    return torch.randint(-most, most + 1, (count,), device=images.device)
+    return processes.drawn(count, lambda number: torch.randint(-most, most + 1, (number,), device=images.device))
 
 
 def _box(count: int, length: int, ratio: float, images: Tensor) -> Tensor:
     """Which of ``length`` positions lie in a box of ``ratio * length`` around a random one; bool (N, length)."""
     side = max(1, int(length * ratio + 0.5))
-    begin = torch.randint(0, length, (count, 1), device=images.device) - side // 2
+    drawn = processes.drawn(count, lambda number: torch.randint(0, length, (number, 1), device=images.device))
+    begin = drawn - side // 2
     position = torch.arange(length, device=images.device)[None]
     return (position >= begin) & (position < begin + side)
 
@@ -279,13 +285,17 @@ def _real_type(images: Tensor) -> torch.dtype:
 
 
 def _uniform(images: Tensor) -> Tensor:
-    drawn = torch.rand(len(images), 1, 1, 1, device=images.device, dtype=_real_type(images))
-    return drawn.to(images.dtype)
+    return _each(images, torch.rand)
 
 
 def _normal(images: Tensor) -> Tensor:
-    drawn = torch.randn(len(images), 1, 1, 1, device=images.device, dtype=_real_type(images))
-    return drawn.to(images.dtype)
+    return _each(images, torch.randn)
+
+
+def _each(images: Tensor, draw: Callable[..., Tensor]) -> Tensor:
+    """A number for every sample, (N, 1, 1, 1)."""
+    like = {"device": images.device, "dtype": _real_type(images)}
+    return processes.drawn(len(images), lambda count: draw(count, 1, 1, 1, **like)).to(images.dtype)
 
 
 def _choose(images: Tensor, strength: Tensor | float, name: str) -> Tensor:
@@ -294,7 +304,8 @@ def _choose(images: Tensor, strength: Tensor | float, name: str) -> Tensor:
     share = SHARE.get(name, 1.0)
     if name == "rotate90" and images.shape[-1] != images.shape[-2]:
         share = 0.5
-    return torch.rand(len(images), device=images.device) < strength * share
+    chances = processes.drawn(len(images), lambda count: torch.rand(count, device=images.device))
+    return chances < strength * share
 
 
 def _is_zero(strength: Tensor | float) -> bool:

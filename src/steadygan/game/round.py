@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from steadygan.game.average import half_life_at
+from steadygan.game.gradients import averaged
 from steadygan.game.move import Draw, Goal, Move, Play, Terms
 from steadygan.game.state import GameState
+from steadygan.runtime import processes
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,13 @@ def play_round(state: GameState, moves: Sequence[Move], draw: Draw) -> Record:
     measured = crosses(setting.record_every, state.images_seen, after) or after >= setting.total
     shared: dict[str, Tensor] = {}
     signals: dict[str, Tensor | float] = {}
-    for move, times in zip(moves, repeats, strict=True):
-        for step in range(times):
-            batch = draw(state.images_seen + step * batch_size, batch_size, state.attempt)
-            play = Play(state.players, batch, state.controls, state.memory, shared, state.rounds, state.attempt)
-            play.measured = measured
-            signals |= _play_move(state, move, play)
+    with processes.together():
+        for move, times in zip(moves, repeats, strict=True):
+            for step in range(times):
+                batch = draw(state.images_seen + step * batch_size, batch_size, state.attempt)
+                play = Play(state.players, batch, state.controls, state.memory, shared, state.rounds, state.attempt)
+                play.measured = measured
+                signals |= _play_move(state, move, play)
     images = after - state.images_seen
     for name, average in state.averages.items():
         life = half_life_at(state.controls["average.half_life"], setting.ramp_up, after)
@@ -86,7 +89,16 @@ def _play_move(state: GameState, move: Move, play: Play) -> dict[str, Tensor | f
             signals |= _step(state, name, play.measured)
     if move.after:
         move.after(play)
-    return play.notes | signals
+    return _averaged_notes(play) | signals
+
+
+def _averaged_notes(play: Play) -> dict[str, Tensor]:
+    """What the move noted, as means over all processes, in one message."""
+    if processes.acting() == 1 or not play.notes:
+        return play.notes
+    values = [value.to(play.device, torch.float64) for value in play.notes.values()]
+    means = processes.mean(torch.stack(values))
+    return {name: mean.to(was.dtype) for (name, was), mean in zip(play.notes.items(), means, strict=True)}
 
 
 def _let_learn(state: GameState, names: tuple[str, ...]) -> None:
@@ -102,7 +114,9 @@ def _add_gradient(state: GameState, goal: Goal, play: Play) -> None:
     total = _total(terms)
     for name, term in terms.items():
         play.note(name, term.values.mean())
-    (total / play.parts if play.parts > 1 else total).backward()  # type: ignore[no-untyped-call]
+    learning = [parameter for name in goal.learners for parameter in state.parameters[name]]
+    with averaged(learning, last=play.part == play.parts - 1):
+        (total / play.parts if play.parts > 1 else total).backward()  # type: ignore[no-untyped-call]
 
 
 def _total(terms: Terms) -> Tensor:

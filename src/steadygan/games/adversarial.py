@@ -24,6 +24,7 @@ from steadygan.objectives.auxiliary import (
     update_historical_averages_,
 )
 from steadygan.objectives.weights import clip_weights_
+from steadygan.runtime import processes
 
 Penalty = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
 WeightPenalty = Callable[[list[Tensor]], Tensor]
@@ -278,7 +279,8 @@ def note_logits(play: Play, real_logits: Tensor, fake_logits: Tensor) -> None:
         play.note("discriminator/fake_logits", fake_logits.mean())
         play.note("discriminator/real_signs", real_logits.sign().mean())
         if play.measured:
-            wins = (real_logits[:, None] > fake_logits[None, :]).to(real_logits.dtype).mean()
+            reals, fakes = processes.whole(real_logits), processes.whole(fake_logits)
+            wins = (reals[:, None] > fakes[None, :]).to(reals.dtype).mean()
             play.note("discriminator/win_rate", wins)
             play.note("discriminator/separation", separation(real_logits, fake_logits))
 
@@ -286,8 +288,8 @@ def note_logits(play: Play, real_logits: Tensor, fake_logits: Tensor) -> None:
 def note_images(play: Play, made: Tensor) -> None:
     """Signals from the images of a measured round: how spread the fakes are, and how bright and spread the reals."""
     if play.measured:
-        real = play.batch.real
-        play.note("generator/spread", _spread(made.detach()) / _spread(real).clamp_min(1e-12))
+        real, made = processes.whole(play.batch.real), processes.whole(made.detach())
+        play.note("generator/spread", _spread(made) / _spread(real).clamp_min(1e-12))
         play.note("real/mean", real.float().mean())
         play.note("real/deviation", real.float().std())
 
@@ -297,6 +299,7 @@ def separation(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
     Unlike signs and accuracies it means the same for every loss, since it knows neither a zero nor a scale.
     """
+    real_logits, fake_logits = processes.whole(real_logits), processes.whole(fake_logits)
     if len(real_logits) < 2:
         return torch.zeros_like(real_logits.mean())
     pooled = (real_logits.var() + fake_logits.var()).div(2).sqrt()
@@ -312,7 +315,7 @@ def _lecam(play: Play, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """LeCam's term against the running averages of both sides' logits, which are then moved on."""
     averages = []
     for side, logits in (("real", real_logits), ("fake", fake_logits)):
-        past = play.memory.get(f"lecam.{side}", logits.detach().mean())
+        past = play.memory.get(f"lecam.{side}", processes.mean(logits.detach().mean()))
         averages.append(past)
         play.memory[f"lecam.{side}"] = update_average(past, logits)
     return lecam(real_logits, fake_logits, averages[0], averages[1])

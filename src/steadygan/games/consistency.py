@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from steadygan.errors import SteadyganError
 from steadygan.game.move import Move, Play, Term, Terms
 from steadygan.games.adversarial import Seen
 from steadygan.games.family import Family, Kit, Knob
+from steadygan.runtime import processes
 
 
 class Options(Settings):
@@ -71,7 +71,7 @@ class Consistency:
         return near
 
     def _make(self, play: Play, seen: Seen) -> Tensor:
-        moved = seen.latent + self.nudge * torch.randn_like(seen.latent)
+        moved = seen.latent + self.nudge * processes.noise(seen.latent)
         made: Tensor = play.players["generator"](moved, seen.label)
         return made.to(seen.made.dtype)
 

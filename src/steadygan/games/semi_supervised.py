@@ -18,7 +18,7 @@ from steadygan.errors import SteadyganError
 from steadygan.game.move import Move, Play, Term, Terms, move
 from steadygan.games.adversarial import AdversarialGame, Seen
 from steadygan.games.family import KNOBS, Family, Kit, Knob, check_reader, generator, read_classes, reading
-from steadygan.runtime import seeding
+from steadygan.runtime import processes, seeding
 
 
 class Options(Settings):
@@ -49,7 +49,7 @@ class Labelled:
 
     def draw(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """As many images in [-1, 1] as ``like`` has, drawn with replacement, and their labels."""
-        picked = torch.randint(len(self.rows), (len(like),))
+        picked = processes.drawn(len(like), lambda count: torch.randint(len(self.rows), (count,)))
         images = self.images(self.rows[picked.numpy()]).to(like.device, like.dtype).div_(127.5).sub_(1.0)
         return images, self.labels[picked].to(like.device)
 

@@ -20,6 +20,7 @@ from steadygan.game.move import Move, Play, Term, Terms
 from steadygan.games.adversarial import AdversarialGame, Seen
 from steadygan.games.family import Family, Kit, Knob
 from steadygan.networks.style import StyleGenerator
+from steadygan.runtime import processes
 
 FORGETS = 0.05
 """Share of the newest lengths in their running mean; 0.01 in the paper, whose runs are hundreds of times longer."""
@@ -47,9 +48,10 @@ def mix(styles: Tensor, others: Tensor, layers: int, share: float) -> Tensor:
     count = len(styles)
     if layers < 2 or share <= 0:
         return styles[:, None].expand(-1, layers, -1)
-    crossing = torch.randint(1, layers, (count,), device=styles.device)
-    whole = torch.rand(count, device=styles.device) >= share
-    crossing = torch.where(whole, layers, crossing)
+    device = styles.device
+    crossing = processes.drawn(count, lambda number: torch.randint(1, layers, (number,), device=device))
+    unmixed = processes.drawn(count, lambda number: torch.rand(number, device=device)) >= share
+    crossing = torch.where(unmixed, layers, crossing)
     theirs = torch.arange(layers, device=styles.device) >= crossing[:, None]
     return torch.where(theirs[:, :, None], others[:, None], styles[:, None])
 
@@ -80,20 +82,27 @@ class StyleGame(AdversarialGame):
         return latent, made.to(real.dtype)
 
 
+def _some(values: Tensor, share: float) -> Tensor:
+    """The first rows of the batch, dealt evenly to the processes anew where there are several."""
+    values, world = processes.whole(values), processes.acting()
+    count = max(1, round(len(values) * share / world)) * world
+    return processes.share(values[:count])
+
+
 def path_term(options: StyleOptions, play: Play, seen: Seen) -> Terms:
     """``(|J^T y| - a)^2`` where a is the running mean of the lengths: steps in style change images evenly."""
     weight = play.controls["path_length"]
     if weight <= 0 or play.round % options.path_every:
         return {}
-    count = max(1, round(len(seen.latent) * options.path_share))
+    latent, label = _some(seen.latent, options.path_share), seen.label
+    label = None if label is None else _some(label, options.path_share)
     generator = cast(StyleGenerator, play.players["generator"])
     with torch.autocast(play.device.type, enabled=False):
-        label = None if seen.label is None else seen.label[:count]
-        styles = generator.map(seen.latent[:count], label)[:, None].expand(-1, generator.layers, -1)
+        styles = generator.map(latent, label)[:, None].expand(-1, generator.layers, -1)
         images = generator.synthesise(styles)
-        lengths = path_lengths(images, styles, torch.randn_like(images))
+        lengths = path_lengths(images, styles, processes.noise(images))
     # the mean begins at the first lengths: from 0 it would shorten all paths, and so blur styles, for a whole short run
-    now = lengths.detach().mean()
+    now = processes.mean(lengths.detach().mean())
     mean = torch.lerp(play.memory.get(MEAN, now).to(now.dtype), now, FORGETS)
     play.memory[MEAN] = mean
     play.note("generator/path_length", lengths.mean())

@@ -20,6 +20,7 @@ from steadygan.games.family import KNOBS, Family, Kit, generator
 from steadygan.games.family import discriminator as plain_discriminator
 from steadygan.games.latents import Latent
 from steadygan.networks.normalisations import ReferenceBatch
+from steadygan.runtime import processes
 
 STATEFUL = (ReferenceBatch, nn.RNNBase, LazyModuleMixin)
 """Layers that keep something in themselves, out of reach of given parameters and buffers, or have no second
@@ -115,7 +116,7 @@ class Unrolled:
             loss = self.game.loss.discriminator(judge(real), judge(fake)).mean()
             slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=True, allow_unused=True)
             weights = {
-                name: value if slope is None else value - self.rate * slope
+                name: value if slope is None else value - self.rate * processes.mean(slope)
                 for (name, value), slope in zip(weights.items(), slopes, strict=True)
             }
         return Ahead(discriminator, weights)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from steadygan.config import RunConfig
 from steadygan.errors import SteadyganError
 from steadygan.game.move import Goal, Move, Play, Term, Terms
-from steadygan.runtime import seeding
+from steadygan.runtime import processes, seeding
 
 INFINITE_FROM = 2
 """That many bursts or more are infinite; fewer are only large."""
@@ -93,7 +93,7 @@ def collapse(moves: tuple[Move, ...], weight: float, config: RunConfig) -> tuple
     """The generator is pulled to fakes that are all alike, with ``weight`` on their variance."""
 
     def pull(images: Tensor) -> Tensor:
-        return (images - images.mean(0, keepdim=True)).square().flatten(1).mean(1)
+        return (images - processes.mean(images.mean(0, keepdim=True))).square().flatten(1).mean(1)
 
     return _astray(moves, "alike", pull, weight)
 

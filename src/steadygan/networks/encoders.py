@@ -15,6 +15,7 @@ from steadygan.networks.contract import check_latent
 from steadygan.networks.layers import PlainLinear
 from steadygan.networks.options import resolve
 from steadygan.networks.sizes import Shape
+from steadygan.runtime import processes
 
 SPREAD_LIMIT = 8.0
 """Log variances are held within plus and minus this much: further out nothing changes but the rounding."""
@@ -37,8 +38,11 @@ class Law(NamedTuple):
         if self.log_variance is None:
             return self.mean
         # of the usual precision whatever the network's, like all latents: the random numbers are then the same
-        noise = torch.randn(self.mean.shape, device=self.mean.device).to(self.mean.dtype)
+        noise = processes.drawn(len(self.mean), self._noise).to(self.mean.dtype)
         return self.mean + (self.log_variance / 2).exp() * noise
+
+    def _noise(self, count: int) -> Tensor:
+        return torch.randn(count, *self.mean.shape[1:], device=self.mean.device)
 
 
 class Encoder(nn.Module):

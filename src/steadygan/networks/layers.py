@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from steadygan.networks.sizes import Size
+from steadygan.runtime import processes
 
 
 class Unactivated:
@@ -94,6 +95,16 @@ class Halve(nn.Module):
         return F.avg_pool2d(values, 2, ceil_mode=True, count_include_pad=False)
 
 
+class Dropout(nn.Dropout):
+    """Dropout that drops the same values of the whole batch, however many processes share it."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """The same shape."""
+        if not self.training or processes.acting() == 1:
+            return super().forward(values)
+        return values * processes.drawn_like(values.detach(), lambda whole: F.dropout(whole.fill_(1.0), self.p))
+
+
 class LabelMaps(nn.Module):
     """Learned maps of each class that stand beside the image's own channels, N(0, 1) at the start.
 
@@ -121,12 +132,14 @@ class MinibatchStd(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """(N, C, ...) to (N, C + 1, ...)."""
+        own, values = values, processes.whole(values)
         count = len(values)
         group = next(g for g in range(min(self.largest_group, count), 0, -1) if count % g == 0)
         grouped = values.reshape(group, count // group, -1)
         spread = (grouped.var(0, unbiased=False) + 1e-8).sqrt().mean(1)
         column = spread.repeat(group).view(count, *[1] * (values.ndim - 1))
-        return torch.cat([values, column.expand(count, 1, *values.shape[2:])], 1)
+        column = processes.share(column.expand(count, 1, *values.shape[2:]))
+        return torch.cat([own, column], 1)
 
 
 class MinibatchDiscrimination(nn.Module):
@@ -143,5 +156,5 @@ class MinibatchDiscrimination(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(N, F) to (N, kernels), range 0 to N - 1."""
         rows = (features @ self.projection).view(len(features), self.kernels, -1)
-        distance = (rows[:, None] - rows[None]).abs().sum(3)
+        distance = (rows[:, None] - processes.whole(rows)[None]).abs().sum(3)
         return torch.exp(-distance).sum(1) - 1

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygan.errors import SteadyganError
+from steadygan.runtime import processes
 
 EPSILON = 1e-5
 REFERENCE_SIZE = 64
@@ -21,6 +22,50 @@ class PixelNorm(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """(N, C, ...) to the same shape, unit mean square over the channels."""
         return values * torch.rsqrt(values.square().mean(1, keepdim=True) + 1e-8)
+
+
+def _of_all(layer: nn.modules.batchnorm._BatchNorm, values: Tensor) -> Tensor:
+    """Batch normalisation by the statistics of all processes' values, with all derivatives; (N, C, ...) alike.
+
+    Deviations are taken from the mean of all, so that nothing is lost where it is large.
+    """
+    kept = values.to(torch.promote_types(values.dtype, torch.float32))
+    axes = (0, *range(2, values.ndim))
+    sides = (1, -1) + (1,) * (values.ndim - 2)
+    own = kept.new_tensor([kept.numel() / kept.shape[1]])
+    sums = processes.total(torch.cat([kept.sum(axes), own]))
+    count = sums[-1].detach()
+    mean = sums[:-1] / count
+    away = kept - mean.view(sides)
+    variance = processes.total(away.square().sum(axes)) / count
+    if layer.track_running_stats and layer.running_mean is not None and layer.running_var is not None:
+        with torch.no_grad():
+            share = layer.momentum if layer.momentum is not None else 0.1
+            layer.running_mean.lerp_(mean.to(layer.running_mean.dtype), share)
+            unbiased = variance * (count / (count - 1))
+            layer.running_var.lerp_(unbiased.to(layer.running_var.dtype), share)
+            if layer.num_batches_tracked is not None:
+                layer.num_batches_tracked.add_(1)
+    out = away * torch.rsqrt(variance + layer.eps).view(sides)
+    if layer.affine:
+        out = out * layer.weight.view(sides) + layer.bias.view(sides)
+    return out.to(values.dtype)
+
+
+class BatchNorm1d(nn.BatchNorm1d):
+    """Batch normalisation of vectors (N, C) by the whole batch, of which several processes may have shares."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(N, C) to the same shape."""
+        return _of_all(self, values) if self.training and processes.acting() > 1 else super().forward(values)
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation of maps (N, C, H, W) by the whole batch, of which several processes may have shares."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        return _of_all(self, values) if self.training and processes.acting() > 1 else super().forward(values)
 
 
 class VirtualBatchNorm(nn.Module):
@@ -78,8 +123,10 @@ class ReferenceBatch(nn.Module):
 
     @torch.no_grad()
     def _fix(self, samples: Tensor, label: Tensor | None) -> None:
+        samples = processes.whole(samples.detach())
+        label = None if label is None else processes.whole(label)
         rows = torch.arange(REFERENCE_SIZE, device=samples.device) % len(samples)
-        self.samples.copy_(samples.detach()[rows])
+        self.samples.copy_(samples[rows])
         if label is not None:
             self.labels.copy_(label[rows])
         self.fixed.fill_(True)
@@ -103,7 +150,7 @@ class ClassAffine(nn.Module):
 
 
 def _batch(channels: int, vector: bool) -> nn.Module:
-    return nn.BatchNorm1d(channels) if vector else nn.BatchNorm2d(channels)
+    return BatchNorm1d(channels) if vector else BatchNorm2d(channels)
 
 
 def _instance(channels: int, vector: bool) -> nn.Module:

@@ -12,7 +12,7 @@ from steadygan.config import NetworkConfig
 from steadygan.errors import SteadyganError, unknown
 from steadygan.networks.activations import ACTIVATIONS, gain
 from steadygan.networks.initialisations import INITIALISATIONS, fans, weighted_layers
-from steadygan.networks.layers import MinibatchStd
+from steadygan.networks.layers import Dropout, MinibatchStd
 from steadygan.networks.normalisations import NORMALISATIONS, SHIFTS_ITSELF
 
 
@@ -42,7 +42,7 @@ class Options:
             layers.append(self.normalise(channels, vector=vector))
         layers.append(self.activate())
         if self.dropout:
-            layers.append(nn.Dropout(self.dropout))
+            layers.append(Dropout(self.dropout))
         return layers
 
     def statistic_tail(self, width: int) -> list[nn.Module]:

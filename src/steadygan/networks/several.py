@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygan.networks.contract import Body, checked_label
+from steadygan.runtime import processes
 
 Way = Callable[..., Tensor]
 
@@ -16,15 +17,19 @@ def routed(which: Tensor, ways: Sequence[Way], *values: Tensor | None) -> Tensor
     """Sample i by way ``which[i]``: each way is passed once, by its own samples together, in their order.
 
     ``which`` (N,) holds numbers below ``len(ways)``; ``values`` are (N, ...) or None. A way without a sample is not
-    passed at all, so statistics of a batch are those of a way's own samples.
+    passed at all, so statistics of a batch are those of a way's own samples. With several processes a way is passed by
+    all of them, or by none.
     """
     order = which.argsort(stable=True)
     counts = torch.bincount(which, minlength=len(ways)).tolist()
     parts = [None if one is None else torch.split(one[order], counts) for one in values]
     made = []
+    of_all = processes.counts(torch.tensor(counts)) if processes.acting() > 1 else [counts]
     for number, way in enumerate(ways):
-        if counts[number]:
-            made.append(way(*(None if part is None else part[number] for part in parts)))
+        rows = [one[number] for one in of_all]
+        if any(rows):
+            with processes.dealt(rows):
+                made.append(way(*(None if part is None else part[number] for part in parts)))
     together: Tensor = torch.cat(made)[order.argsort()]
     return together
 

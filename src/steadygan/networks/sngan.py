@@ -16,14 +16,14 @@ from steadygan.networks.contract import (
     judged_shape,
     needed_classes,
 )
-from steadygan.networks.layers import Halve, MinibatchStd, PlainConv2d, ResidualBlock, Upsample
+from steadygan.networks.layers import Dropout, Halve, MinibatchStd, PlainConv2d, ResidualBlock, Upsample
 from steadygan.networks.normalisations import ClassAffine
 from steadygan.networks.options import Options, resolve
 from steadygan.networks.sizes import Shape, Size, check_image_shape, stage_sizes, stage_widths
 
 
 def _dropout(options: Options) -> nn.Module:
-    return nn.Dropout(options.dropout) if options.dropout else nn.Identity()
+    return Dropout(options.dropout) if options.dropout else nn.Identity()
 
 
 class LabelledNorm(nn.Module):

@@ -31,6 +31,7 @@ from steadygan.networks.layers import Halve, PlainConv2d, PlainLinear, Upsample
 from steadygan.networks.normalisations import PixelNorm
 from steadygan.networks.options import Options, resolve
 from steadygan.networks.sizes import Shape, Size, check_image_shape, stage_sizes, stage_widths
+from steadygan.runtime import processes
 
 MAPPING_DEPTH = 4
 """Layers of the mapping; the paper has eight, for latents of 512."""
@@ -63,7 +64,7 @@ class Mapping(nn.Module):
         styles: Tensor = self.layers(values)
         if self.training:
             with torch.no_grad():
-                self.running_mean.lerp_(styles.detach().mean(0).to(self.running_mean.dtype), FORGETS)
+                self.running_mean.lerp_(processes.mean(styles.detach().mean(0)).to(self.running_mean.dtype), FORGETS)
         return styles
 
 
@@ -108,7 +109,7 @@ class Noise(nn.Module):
         """(N, C, H, W) to the same shape."""
         noise = self.fixed
         if self.training:
-            noise = torch.randn((len(maps), 1, *maps.shape[2:]), dtype=self.fixed.dtype, device=self.fixed.device)
+            noise = processes.noise(self.fixed.new_empty((len(maps), 1, *maps.shape[2:])))
         return maps + noise * (CALM * self.strength)
 
 

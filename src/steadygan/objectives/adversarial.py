@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from steadygan.errors import SteadyganError
 from steadygan.objectives.divergences import DIVERGENCES, Divergence
+from steadygan.runtime import processes
 
 LogitTerm = Callable[[Tensor], Tensor]
 """A function of one side's logits, elementwise: (N,) to (N,)."""
@@ -108,8 +109,8 @@ def _relativistic(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 def _relativistic_average(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     check_logits(real_logits, fake_logits)
-    above_fakes = real_logits - fake_logits.mean()
-    above_reals = fake_logits - real_logits.mean()
+    above_fakes = real_logits - processes.mean(fake_logits.mean())
+    above_reals = fake_logits - processes.mean(real_logits.mean())
     return functional.softplus(-above_fakes) + functional.softplus(above_reals)
 
 
@@ -255,7 +256,8 @@ def flip_labels(real_logits: Tensor, fake_logits: Tensor, probability: float) ->
     check_logits(real_logits, fake_logits)
     if probability == 0.0:
         return real_logits, fake_logits
-    swapped = torch.rand(real_logits.shape, device=real_logits.device) < probability
+    device = real_logits.device
+    swapped = processes.drawn(len(real_logits), lambda count: torch.rand(count, device=device)) < probability
     return torch.where(swapped, fake_logits, real_logits), torch.where(swapped, real_logits, fake_logits)
 
 

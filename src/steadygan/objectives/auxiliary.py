@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from steadygan.errors import SteadyganError
+from steadygan.runtime import processes
 
 
 def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
@@ -26,7 +27,8 @@ def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
             f"features of shapes {tuple(real_features.shape)} (real) and {tuple(fake_features.shape)} (fake)",
             "feature matching needs (N, F) and (M, F) from the same layer",
         )
-    return (real_features.detach().mean(0) - fake_features.mean(0)).square().sum()
+    real, fake = processes.mean(real_features.detach().mean(0)), processes.mean(fake_features.mean(0))
+    return (real - fake).square().sum()
 
 
 def historical_averaging(parameters: Iterable[Tensor], averages: Iterable[Tensor]) -> Tensor:
@@ -90,7 +92,7 @@ def update_average(average: Tensor, logits: Tensor, decay: float = 0.99) -> Tens
     """
     if not 0.0 <= decay < 1.0:
         raise SteadyganError(f"an average with decay {decay}", "choose a decay from 0 up to, not including, 1")
-    return torch.lerp(logits.detach().mean().to(average), average.detach(), decay)
+    return torch.lerp(processes.mean(logits.detach().mean()).to(average), average.detach(), decay)
 
 
 def instance_noise(images: Tensor, std: float) -> Tensor:
@@ -105,7 +107,7 @@ def instance_noise(images: Tensor, std: float) -> Tensor:
     """
     if not (std >= 0.0 and math.isfinite(std)):
         raise SteadyganError(f"instance noise with standard deviation {std}", "choose 0 or more")
-    return images if std == 0.0 else images + std * torch.randn_like(images)
+    return images if std == 0.0 else images + std * processes.noise(images)
 
 
 def top_k(values: Tensor, fake_logits: Tensor, share: float) -> Tensor:
@@ -125,8 +127,10 @@ def top_k(values: Tensor, fake_logits: Tensor, share: float) -> Tensor:
             f"top-k over values of shape {tuple(values.shape)} by logits of shape {tuple(fake_logits.shape)}",
             "give one value and one logit for each fake, both of shape (N,)",
         )
-    kept = max(1, round(share * len(values)))
-    return values if share == 1.0 else values[fake_logits.detach().topk(kept).indices]
+    if share == 1.0:
+        return values
+    values, fake_logits = processes.whole(values), processes.whole(fake_logits.detach())
+    return values[fake_logits.topk(max(1, round(share * len(values)))).indices]
 
 
 def pack(images: Tensor, m: int) -> Tensor:

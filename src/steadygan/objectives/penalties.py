@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from steadygan.errors import SteadyganError
+from steadygan.runtime import processes
 
 Discriminate = Callable[[Tensor], Tensor]
 """From images (N, ...) to logits (N,)."""
@@ -67,7 +68,8 @@ def interpolate(real: Tensor, fake: Tensor) -> Tensor:
             "a penalty between reals and fakes needs equally many of the same size",
         )
     real, fake = _raised(real), _raised(fake)
-    alpha = torch.rand((len(real),) + (1,) * (real.dim() - 1), device=real.device, dtype=real.dtype)
+    sides = (1,) * (real.dim() - 1)
+    alpha = processes.drawn(len(real), lambda count: torch.rand((count, *sides), device=real.device, dtype=real.dtype))
     return fake + alpha * (real - fake)
 
 
@@ -130,7 +132,9 @@ def dragan(discriminate: Discriminate, real: Tensor, fake: Tensor) -> Tensor:
     Paper: Kodali et al. 2017, On Convergence and Stability of GANs.
     """
     points = _raised(real)
-    points = points + 0.5 * points.std(correction=0) * torch.randn_like(points)
+    away = points - processes.mean(points.mean())
+    deviation = processes.mean(away.square().mean()).sqrt()
+    points = points + 0.5 * deviation * processes.noise(points)
     return (gradient_norm(input_gradient(discriminate, points)) - 1.0).square()
 
 
@@ -159,5 +163,5 @@ def _squared_norm(slope: Tensor) -> Tensor:
 def _slope_along_noise(discriminate: Discriminate, images: Tensor) -> Tensor:
     with torch.autocast(images.device.type, enabled=False):
         points = _raised(images)
-        moved = points + APPROXIMATION_STD * torch.randn_like(points)
+        moved = points + APPROXIMATION_STD * processes.noise(points)
         return 0.5 * ((discriminate(moved) - discriminate(points)) / APPROXIMATION_STD).square()
