@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from steadygan.cli.main import COMMANDS
+from steadygan.errors import SteadyganError
 
 
 @pytest.mark.parametrize(
@@ -46,8 +47,8 @@ from steadygan.cli.main import COMMANDS
         ("train digits -x", "unknown option -x: see steadygan train --help"),
         ("train digits --images", "--images needs a value: see steadygan train --help"),
         ("train digits --images --seed 1", "--images needs a value: see steadygan train --help"),
-        ("train digits --images many", "--images 'many' is not a whole number: see steadygan train --help"),
-        ("train digits --images 1.5", "--images '1.5' is not a whole number: see steadygan train --help"),
+        ("train digits --images many", "--images 'many' is not a whole number: write it as 40000, 40k or 1.2M"),
+        ("train digits --images 1.5", "--images '1.5' is not a whole number: write it as 40000, 40k or 1.2M"),
         ("train digits --minutes five", "--minutes 'five' is not a number: see steadygan train --help"),
         ("train digits --seed=x", "--seed 'x' is not a whole number: see steadygan train --help"),
         ("sample run --grid=yes", "--grid takes no value: write --grid alone"),
@@ -66,6 +67,21 @@ def test_underscores_and_hyphens_are_the_same_and_numbers_may_be_grouped(call: A
     assert (
         "10 x 9 pixels" in call("train", "digits", "--image_size=10x9", *small, "--images=1_6", "--out", "run").fine()
     )
+
+
+@pytest.mark.parametrize(("text", "count"), [("40000", 40_000), ("40k", 40_000), ("1.2M", 1_200_000), ("0.5k", 500)])
+def test_counts_are_read_as_they_are_written_everywhere_else(text: str, count: int) -> None:
+    from steadygan.cli.commands import parse_count
+
+    assert parse_count("--images", text) == count
+
+
+@pytest.mark.parametrize("text", ["", "k", "1.2", "nan", "inf", "infinityk", "1.00001k", "4kk"])
+def test_what_is_no_count_is_refused(text: str) -> None:
+    from steadygan.cli.commands import parse_count
+
+    with pytest.raises(SteadyganError, match="40000, 40k or 1.2M"):
+        parse_count("--images", text)
 
 
 def test_a_fault_that_nobody_thought_of_is_told_in_the_parsers_words() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 from steadygan import api
@@ -18,6 +19,9 @@ from steadygan.recipes.facts import DataFacts
 from steadygan.session import settings
 from steadygan.session.running import open_run
 
+SCALES = {"k": 1_000, "m": 1_000_000}
+"""What a letter behind a count multiplies it by."""
+
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
     """``64`` or ``92x112`` (width x height) as (height, width)."""
@@ -30,11 +34,25 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     return height, width
 
 
+def parse_count(flag: str, text: str | None) -> int | None:
+    """40000, 40k or 1.2M, as progress and reports say it, to a number. Raises SteadyganError for anything else."""
+    if text is None:
+        return None
+    figure, scale = (text[:-1], SCALES[text[-1:].lower()]) if text[-1:].lower() in SCALES else (text, 1)
+    try:
+        count = Decimal(figure.replace("_", "")) * scale
+        if count == int(count):
+            return int(count)
+    except (ArithmeticError, ValueError):
+        pass
+    raise SteadyganError(f"{flag} {text!r} is not a whole number", "write it as 40000, 40k or 1.2M")
+
+
 def train(
     data: str,
     recipe: str,
     minutes: float | None,
-    images: int | None,
+    images: str | None,
     image_size: str | None,
     seed: int,
     out: Path | None,
@@ -45,7 +63,7 @@ def train(
     api.check_out(out or api.RUNS / "new")
     if minutes is not None and images is not None:
         raise SteadyganError("--minutes and --images were both given", "give one of them")
-    size = parse_size(image_size)
+    size, length = parse_size(image_size), parse_count("--images", images)
     if minutes is not None:
         console.print("measuring this machine ...")
     decoding = Decoding()
@@ -54,7 +72,7 @@ def train(
             data,
             recipe=recipe,
             minutes=minutes,
-            images=images,
+            images=length,
             image_size=size,
             seed=seed,
             sicken=sicken,

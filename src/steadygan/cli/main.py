@@ -34,7 +34,7 @@ def train(
     *,
     recipe: Annotated[str, arg(metavar="NAME")] = "auto",
     minutes: Annotated[float | None, _shown("M")] = None,
-    images: Annotated[int | None, _shown("N")] = None,
+    images: Annotated[str | None, _shown("N|40k|1.2M")] = None,
     image_size: Annotated[str | None, _shown("64|92x112")] = None,
     seed: Annotated[int, arg(metavar="S")] = 0,
     out: Annotated[Path | None, _shown("RUN")] = None,
