@@ -73,6 +73,8 @@ class DataConfig(Settings):
     """Where canonical files (MNIST, CIFAR-10, ...) lie; None: ``$STEADYGAN_DATA``, then the cache folder."""
     download: bool = True
     """Whether canonical files that are missing may be downloaded."""
+    label_field: str | None = None
+    """Field of a sample's ``.json`` in shards that is its class, dots between levels; None: ``.cls``, else ``label``."""
     domains: tuple[str, ...] = ()
     """Show the images in several domains, each image in one of them; its label is then the domain's number."""
 

@@ -93,7 +93,7 @@ def test_progress_counts_every_item_once(tmp_path: Path) -> None:
 def test_a_second_start_decodes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = DataConfig(source=str(pictures(tmp_path / "set")))
     first = open_data(config, cache=tmp_path / "cache")
-    monkeypatch.setattr("steadygan.data.sources.decode", None)
+    monkeypatch.setattr("steadygan.data.blocks.decode", None)
     second = open_data(config, cache=tmp_path / "cache")
     assert second.fingerprint == first.fingerprint
     assert second.facts == first.facts

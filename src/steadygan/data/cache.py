@@ -1,8 +1,9 @@
 """The cache of decoded images: built once, in parallel, then read as a memory map.
 
 A cache is a folder named by its key: ``rows.u8`` (the rows, raw uint8, (N, C, H, W)), ``hashes.npy`` ((N,) uint64),
-``labels.npy`` ((N,) int64, only with labels) and ``index.json``. It is written beside its place and renamed whole, so
-that a killed build leaves nothing that is ever read, and of two builds at the same time the first to end wins.
+``labels.npy`` ((N,) int64, only with labels) and ``index.json``. A set that is decoded when it is read has no rows but
+``places.npy`` ((N, 3) int64, where each image lies). A cache is written beside its place and renamed whole, so that a
+killed build leaves nothing that is ever read, and of two builds at the same time the first to end wins.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from steadygan.data.order import Rows
 from steadygan.data.split import row_hashes
 from steadygan.data.workers import available_cores, in_parallel
 from steadygan.errors import SteadyganError
 
 FORMAT = 1
+PLACES = "places.npy"
 """Version of the cache's layout and of the decoding; part of every key."""
 BLOCK_BYTES = 4 << 20
 SHORT = 0.5
@@ -37,6 +40,8 @@ SHORT = 0.5
 STALE = 3600.0
 """Seconds after which what a dead process left half built is swept away."""
 
+View = Callable[[Path, tuple[int, ...]], "Rows | None"]
+"""From a finished cache's folder and (N, C, H, W) to its rows; None where they are damaged."""
 Progress = Callable[[str, int, int], None]
 """Called with the stage in words, the images done and the images in all."""
 
@@ -71,6 +76,8 @@ class Job:
         label_names: names of the classes.
         facts: what was found and decided so far.
         refused: path and reason of what was turned away before.
+        places: (count, 3) where each item lies; then that is kept and no row, and images are decoded when read.
+        forks: whether ``block`` may be called in forked processes; otherwise in threads.
     """
 
     what: str
@@ -81,13 +88,15 @@ class Job:
     label_names: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
     refused: tuple[tuple[str, str], ...] = ()
+    places: npt.NDArray[np.int64] | None = None
+    forks: bool = True
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A finished cache, its rows mapped read-only."""
+    """A finished cache, its rows mapped read-only, or decoded when they are read."""
 
-    images: npt.NDArray[np.uint8]
+    images: Rows
     hashes: npt.NDArray[np.uint64]
     labels: npt.NDArray[np.int64] | None
     label_names: tuple[str, ...]
@@ -107,20 +116,27 @@ def key_of(*parts: object) -> str:
     return hashlib.blake2b(repr((FORMAT, *parts)).encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 
-def load(folder: Path) -> Stored | None:
+def mapped(folder: Path, shape: tuple[int, ...]) -> Rows | None:
+    """The rows in a cache, mapped; None where they are not all there."""
+    rows = folder / "rows.u8"
+    if rows.stat().st_size != math.prod(shape):
+        return None
+    return np.memmap(rows, dtype=np.uint8, mode="r", shape=shape)
+
+
+def load(folder: Path, view: View = mapped) -> Stored | None:
     """The finished cache in ``folder``, or None where there is none or it is damaged."""
     try:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         shape = tuple(index["shape"])
-        rows = folder / "rows.u8"
-        if index["format"] != FORMAT or rows.stat().st_size != math.prod(shape):
+        if index["format"] != FORMAT or (rows := view(folder, shape)) is None:
             return None
         hashes = np.load(folder / "hashes.npy", allow_pickle=False)
         labels = np.load(folder / "labels.npy", allow_pickle=False) if index["labelled"] else None
         if len(hashes) != shape[0] or (labels is not None and len(labels) != shape[0]):
             return None
         return Stored(
-            images=np.memmap(rows, dtype=np.uint8, mode="r", shape=shape),
+            images=rows,
             hashes=hashes,
             labels=labels,
             label_names=tuple(index["label_names"]),
@@ -132,7 +148,9 @@ def load(folder: Path) -> Stored | None:
         return None
 
 
-def build(folder: Path, job: Job, *, progress: Progress | None = None, workers: int | None = None) -> Stored:
+def build(
+    folder: Path, job: Job, *, progress: Progress | None = None, workers: int | None = None, view: View = mapped
+) -> Stored:
     """Decode a set into the cache ``folder`` and open it.
 
     Args:
@@ -140,6 +158,7 @@ def build(folder: Path, job: Job, *, progress: Progress | None = None, workers: 
         job: the set.
         progress: told after every block.
         workers: decoding processes; None: one a core, or none beside this one where that takes no time.
+        view: how the finished cache is read.
 
     Raises:
         SteadyganError: not an image can be read, or the folder cannot be written or is too full.
@@ -151,13 +170,13 @@ def build(folder: Path, job: Job, *, progress: Progress | None = None, workers: 
         _check_space(folder.parent, job)
         making.mkdir()
         _fill(making, job, progress, workers)
-        _move_in(making, folder)
+        _move_in(making, folder, view)
     except OSError as fault:
         remedy = "free some space or set STEADYGAN_CACHE to a folder that can be written"
         raise SteadyganError(f"cannot write the cache in {folder.parent}: {fault.strerror or fault}", remedy) from fault
     finally:
         shutil.rmtree(making, ignore_errors=True)
-    stored = load(folder)
+    stored = load(folder, view)
     if stored is None:
         raise SteadyganError(f"the cache {folder} vanished while it was opened", "start again")
     return stored
@@ -167,7 +186,8 @@ def _fill(making: Path, job: Job, progress: Progress | None, workers: int | None
     hashes, kept, bad, found, done = [], [], list(job.refused), Counter[tuple[str, str]](), 0
     with (making / "rows.u8").open("wb", buffering=0) as file:
         for block, numbers in _blocks(job, workers):
-            _write_all(file.fileno(), np.ascontiguousarray(block.rows))
+            if job.places is None:
+                _write_all(file.fileno(), np.ascontiguousarray(block.rows))
             hashes.append(numbers)
             kept.append(block.kept)
             bad.extend(block.bad)
@@ -183,6 +203,9 @@ def _fill(making: Path, job: Job, progress: Progress | None, workers: int | None
             f"none of the {len(bad)} images in {job.what} can be read ({first})", "check that they open in a viewer"
         )
     labels = None if job.labels is None else job.labels[np.concatenate(kept)]
+    if job.places is not None:
+        (making / "rows.u8").unlink()
+        np.save(making / PLACES, job.places[np.concatenate(kept)])
     content = hashlib.blake2b(joined.astype("<u8").tobytes(), digest_size=16)
     content.update(repr((job.shape, job.label_names)).encode(errors="surrogateescape"))
     np.save(making / "hashes.npy", joined)
@@ -217,7 +240,7 @@ def _blocks(job: Job, workers: int | None) -> Iterator[tuple[Block, npt.NDArray[
         workers = available_cores() if each * (job.count - first) > SHORT else 1
     step = max(1, min(BLOCK_BYTES // math.prod(job.shape), int(0.25 / max(each, 1e-9)), 1024))
     ranges = ((start, min(start + step, job.count)) for start in range(first, job.count, step))
-    yield from in_parallel(partial(_hashed, job.block), ranges, workers)
+    yield from in_parallel(partial(_hashed, job.block), ranges, workers, forks=job.forks)
 
 
 def _hashed(block: Callable[[int, int], Block], start: int, stop: int) -> tuple[Block, npt.NDArray[np.uint64]]:
@@ -246,7 +269,7 @@ def _write_all(descriptor: int, rows: npt.NDArray[np.uint8]) -> None:
 
 
 def _check_space(folder: Path, job: Job) -> None:
-    need = job.count * (math.prod(job.shape) + 64) + (1 << 20)
+    need = job.count * ((math.prod(job.shape) if job.places is None else 0) + 64) + (1 << 20)
     free = shutil.disk_usage(folder).free
     if need > free:
         raise SteadyganError(
@@ -255,13 +278,13 @@ def _check_space(folder: Path, job: Job) -> None:
         )
 
 
-def _move_in(making: Path, folder: Path) -> None:
+def _move_in(making: Path, folder: Path, view: View) -> None:
     for _ in range(3):
         try:
             making.rename(folder)
             return
         except OSError:
-            if load(folder) is not None:  # another process was first; its rows are the same
+            if load(folder, view) is not None:  # another process was first; its rows are the same
                 return
             if not folder.exists():
                 raise

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from steadygan.data.order import Order, ReadAhead, Rows
 from steadygan.errors import SteadyganError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class DataSet:
 
     Attributes:
         name: what the set is called, as given in ``DataConfig.source``.
-        images: (N, C, H, W) uint8, usually a read-only memory map.
+        images: (N, C, H, W) uint8, usually a read-only memory map; of shards, rows that are decoded when read.
         labels: (N,) int64 class of each row, or None where the set has no classes.
         label_names: name of each class, in the order of the numbers in ``labels``.
         train: indices of the rows that training may see, ascending.
@@ -35,7 +36,7 @@ class DataSet:
     """
 
     name: str
-    images: npt.NDArray[np.uint8]
+    images: Rows
     labels: npt.NDArray[np.int64] | None
     label_names: tuple[str, ...]
     train: npt.NDArray[np.int64]
@@ -58,12 +59,19 @@ class DataSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    def order(self, seed: int) -> Order:
+        """The order in which a run of this seed reads the training rows, such as suits where they lie."""
+        if isinstance(self.images, np.ndarray):
+            return Order(self.train, seed)
+        return ReadAhead(self.train, seed, self.images)
+
     def rows(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> torch.Tensor:
         """The rows at ``indices`` as a fresh uint8 tensor (len(indices), C, H, W) in 0..255."""
         # Imported here so that building a cache costs no import of torch.
         import torch
 
-        picked = np.asarray(self.images)[np.asarray(indices, dtype=np.int64)]
+        images = np.asarray(self.images) if isinstance(self.images, np.ndarray) else self.images
+        picked = images[np.asarray(indices, dtype=np.int64)]
         return torch.from_numpy(np.ascontiguousarray(picked))
 
 

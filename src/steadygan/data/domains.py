@@ -69,5 +69,7 @@ def show_in(stored: Stored, names: Sequence[str], root: Path, *, progress: Progr
 
     shape = (stored.images.shape[1], stored.images.shape[2], stored.images.shape[3])
     facts = {**stored.facts, "domains": ", ".join(names)}
-    job = Job("the domains", len(stored.images), shape, block, domain, tuple(names), facts, stored.quarantine)
+    forks = isinstance(stored.images, np.ndarray)
+    refused = stored.quarantine
+    job = Job("the domains", len(stored.images), shape, block, domain, tuple(names), facts, refused, forks=forks)
     return load(folder) or build(folder, job, progress=progress)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from steadygan.config import DataConfig
 from steadygan.data.decode import MODES, Header, Target, Unreadable, peek
-from steadygan.data.files import Listing
 from steadygan.errors import SteadyganError
 
 SMALLEST, LARGEST = 8, 256
@@ -22,10 +22,19 @@ _SIDES = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _RATIOS = tuple(r for a, b in ((1, 1), (5, 4), (4, 3), (3, 2), (16, 9), (2, 1), (3, 1)) for r in {a / b, b / a})
 
 
-def survey(config: DataConfig, what: str, listing: Listing) -> tuple[Target, dict[str, Any]]:
-    """What the images of a folder or zip are brought to, with the facts that say how and why.
+def survey(
+    config: DataConfig, what: str, count: int, name: Callable[[int], str], open_one: Callable[[int], BinaryIO]
+) -> tuple[Target, dict[str, Any]]:
+    """What images that come as files are brought to, with the facts that say how and why.
 
-    Up to ``SURVEYED`` headers, evenly spread over the sorted names, are read.
+    Up to ``SURVEYED`` headers, evenly spread over all, are read.
+
+    Args:
+        config: the size and channels asked for.
+        what: the set, named for errors.
+        count: number of images.
+        name: what an image is called.
+        open_one: its bytes as a seekable file; may raise Unreadable or OSError.
 
     Raises:
         SteadyganError: the size or the channels asked for cannot be had, or no header can be read.
@@ -35,16 +44,15 @@ def survey(config: DataConfig, what: str, listing: Listing) -> tuple[Target, dic
             f"data.channels is {config.channels}, but images as files have 1 (grey), 3 (colour) or 4 (with alpha)",
             "choose one of these, or give the set as .npy",
         )
-    places = np.unique(np.linspace(0, len(listing.names) - 1, min(SURVEYED, len(listing.names))).astype(int))
+    places = np.unique(np.linspace(0, count - 1, min(SURVEYED, count)).astype(int))
     headers: list[Header] = []
     reasons: list[str] = []
     for place in places:
-        name = listing.names[place]
         try:
-            with listing.open(name) as file:
+            with open_one(int(place)) as file:
                 headers.append(peek(file))
         except (Unreadable, OSError) as fault:
-            reasons.append(f"{name}: {getattr(fault, 'strerror', None) or fault}")
+            reasons.append(f"{name(int(place))}: {getattr(fault, 'strerror', None) or fault}")
     if not headers and (config.image_size is None or config.channels is None):
         raise SteadyganError(
             f"none of the {len(places)} images looked at in {what} can be read ({'; '.join(reasons[:3])})",
@@ -54,8 +62,8 @@ def survey(config: DataConfig, what: str, listing: Listing) -> tuple[Target, dic
     channels, colours = _choose_channels(config, headers)
     facts = {"size": chosen, "channels": colours, "fit": _fit_words(config)}
     facts |= {"bit_depth": _depth_words(headers)}
-    if len(places) < len(listing.names):
-        facts["surveyed"] = f"{len(places)} of {len(listing.names)} headers decided size and channels"
+    if len(places) < count:
+        facts["surveyed"] = f"{len(places)} of {count} headers decided size and channels"
     return Target(size, channels, config.fit), facts
 
 

@@ -17,11 +17,14 @@ import numpy as np
 from steadygan.config import DataConfig
 from steadygan.data import arrays, files, shapes
 from steadygan.data.arrays import Arrays
-from steadygan.data.cache import Block, Job, Progress, Stored, build, default_folder, key_of, load
+from steadygan.data.blocks import read_block
+from steadygan.data.cache import Block, Job, Progress, Stored, View, build, default_folder, key_of, load, mapped
 from steadygan.data.dataset import DataSet
-from steadygan.data.decode import EXTENSIONS, Target, Unreadable, decode, quiet
+from steadygan.data.decode import EXTENSIONS, Target, quiet
 from steadygan.data.digits import load_digits
 from steadygan.data.domains import check_domains, show_in
+from steadygan.data.shards import refuse_lost, shards
+from steadygan.data.shelf import names_shards
 from steadygan.data.split import duplicates, split
 from steadygan.errors import SteadyganError, unknown
 
@@ -35,6 +38,7 @@ class Source:
     key: str
     prepare: Callable[[], Job]
     close: Callable[[], None] = lambda: None
+    view: View = mapped
 
 
 def _digits(config: DataConfig, folder: Path, progress: Progress | None) -> Arrays:
@@ -81,13 +85,13 @@ def open_data(
     """
     check_domains(config.domains)
     root = cache if cache is not None else default_folder()
-    source = _resolve(config, root, progress)
+    source = _resolve(config, root, progress, workers)
     try:
         folder = root / source.key
-        stored = load(folder)
+        stored = load(folder, source.view)
         if stored is None:
             with quiet():
-                stored = build(folder, source.prepare(), progress=progress, workers=workers)
+                stored = build(folder, source.prepare(), progress=progress, workers=workers, view=source.view)
     finally:
         source.close()
     _check_bad(config, stored)
@@ -96,7 +100,7 @@ def open_data(
     return _divide(config, stored)
 
 
-def _resolve(config: DataConfig, root: Path, progress: Progress | None) -> Source:
+def _resolve(config: DataConfig, root: Path, progress: Progress | None, workers: int | None) -> Source:
     name = config.source
     if name in SOURCES:
         return _from_arrays(config, f"the set {name!r}", SOURCES[name](config, root, progress))
@@ -104,6 +108,9 @@ def _resolve(config: DataConfig, root: Path, progress: Progress | None) -> Sourc
         raise SteadyganError("the data source is empty", f"give a path or one of {', '.join(sorted(SOURCES))}")
     path = Path(name).expanduser()
     try:
+        if names_shards(name):
+            found = shards(config, progress, workers)
+            return Source(found.key, found.prepare, view=found.view)
         if path.is_dir():
             return _from_files(config, files.list_folder(path))
         exists = path.exists()
@@ -184,7 +191,9 @@ def _from_files(config: DataConfig, listing: files.Listing) -> Source:
 
 def _file_job(config: DataConfig, listing: files.Listing) -> Job:
     what = f"the {listing.kind} {listing.root}"
-    target, facts = shapes.survey(config, what, listing)
+    target, facts = shapes.survey(
+        config, what, len(listing.names), listing.names.__getitem__, lambda number: listing.open(listing.names[number])
+    )
     labels, names = files.folder_labels(listing.names)
     facts = {"kind": listing.kind, **facts, "labels": "sub-folders" if names else "none"}
     if listing.ignored:
@@ -195,29 +204,16 @@ def _file_job(config: DataConfig, listing: files.Listing) -> Job:
 
 
 def _read_block(listing: files.Listing, target: Target, start: int, stop: int) -> Block:
-    rows = np.empty((stop - start, target.channels, *target.size), dtype=np.uint8)
-    kept: list[int] = []
-    bad: list[tuple[str, str]] = []
-    found: Counter[tuple[str, str]] = Counter()
-    for number in range(start, stop):
-        name = listing.names[number]
-        try:
-            row, header = decode(listing.read(name), target)
-        except Unreadable as fault:
-            bad.append((name, str(fault)))
-            continue
-        rows[len(kept)] = row
-        kept.append(number)
-        found[("sizes_found", f"{header.width}x{header.height}")] += 1
-        found[("colours_found", shapes.colour_words(header))] += 1
-    return Block(rows[: len(kept)], np.array(kept, dtype=np.int64), bad, found)
+    names = listing.names
+    return read_block(names.__getitem__, lambda number: listing.read(names[number]), target, start, stop)
 
 
 def _check_bad(config: DataConfig, stored: Stored) -> None:
     bad = stored.quarantine
     total = len(stored.images) + len(bad)
+    first = "; ".join(f"{path}: {reason}" for path, reason in bad[:3])
+    refuse_lost(config, stored.facts.get("shards_lost", 0), stored.facts.get("shards", 1), first)
     if len(bad) > config.max_bad * total:
-        first = "; ".join(f"{path}: {reason}" for path, reason in bad[:3])
         raise SteadyganError(
             f"{len(bad)} of {total} images in {config.source} cannot be read ({first})",
             f"mend or remove them, or raise data.max_bad above {len(bad) / total:.3f} (now {config.max_bad:g})",

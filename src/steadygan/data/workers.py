@@ -28,7 +28,7 @@ def available_cores() -> int:
 
 
 def in_parallel(
-    task: Callable[[int, int], Result], ranges: Iterable[tuple[int, int]], workers: int
+    task: Callable[[int, int], Result], ranges: Iterable[tuple[int, int]], workers: int, *, forks: bool = True
 ) -> Iterator[Result]:
     """``task(start, stop)`` for every range, yielded in the order of the ranges.
 
@@ -39,6 +39,7 @@ def in_parallel(
         task: needs neither torch nor a lock of the caller.
         ranges: what to call it with.
         workers: processes or threads; 1: the caller's own.
+        forks: whether the task may run in forked processes; otherwise threads.
 
     Raises:
         SteadyganError: a process died.
@@ -46,7 +47,7 @@ def in_parallel(
     if workers == 1:
         yield from (task(*bounds) for bounds in ranges)
         return
-    pool = _pool(task, workers)
+    pool = _pool(task, workers, forks)
     call: Callable[[int, int], Result] = _work if isinstance(pool, ProcessPoolExecutor) else task
     waiting: deque[Future[Result]] = deque()
     try:
@@ -68,8 +69,8 @@ def in_parallel(
         pool.shutdown(cancel_futures=True)
 
 
-def _pool(task: Callable[[int, int], Any], workers: int) -> Executor:
-    if sys.platform != "linux":
+def _pool(task: Callable[[int, int], Any], workers: int, forks: bool) -> Executor:
+    if not forks or sys.platform != "linux":
         return ThreadPoolExecutor(workers, thread_name_prefix="decode")
     context = multiprocessing.get_context("fork")
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(task, os.getpid()))
