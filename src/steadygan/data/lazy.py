@@ -1,0 +1,161 @@
+"""Rows that are decoded when they are read, for sets whose decoded images would not fit on a disk."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from concurrent.futures import Future
+
+import numpy as np
+import numpy.typing as npt
+
+from steadygan.data.decode import Target, Unreadable, decode, quiet
+from steadygan.data.shelf import BLOCK, Shelf
+from steadygan.data.tars import HEADER, member_name
+from steadygan.data.threads import Threads
+from steadygan.data.workers import available_cores
+from steadygan.errors import SteadyganError
+
+WAITING = 4
+"""Batches that are decoded ahead of need at most."""
+FEWEST = 8
+"""Images that are worth a thread."""
+DENSE = 0.25
+"""Share of a block's bytes from which the whole of it is fetched from elsewhere."""
+
+Where = int | slice | npt.NDArray[np.int64] | list[int]
+
+
+class Members:
+    """Members of shards as rows (C, H, W), read and decoded on demand; nothing decoded is kept.
+
+    It is read as an array is, by a number, a slice or an array of numbers. Members are found by the offset and size
+    that an index holds. ``expect`` has a batch decoded by other threads before it is asked for, and ``soon`` has the
+    blocks brought near in which rows lie. Both are advice: what is read never depends on them.
+
+    Args:
+        shelf: the shards.
+        places: (N, 3) int64, for each row the shard, the offset and the size in bytes; may be a memory map.
+        target: what every image is brought to.
+        threads: how many decode ahead; None: one a core, at most 8.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, shelf: Shelf, places: npt.NDArray[np.int64], target: Target, threads: int | None = None) -> None:
+        self.shelf, self.places, self.target = shelf, places, target
+        self.shape = (len(places), target.channels, *target.size)
+        first, last = self._blocks()
+        self._first, self._last = first, last
+        self.blocks: npt.NDArray[np.int32] = np.repeat(np.arange(len(first), dtype=np.int32), last - first)
+        self._threads = Threads(threads or min(8, available_cores()), "decode")
+        self._owner, self._lock = os.getpid(), threading.Lock()
+        self._waiting: OrderedDict[bytes, list[Future[npt.NDArray[np.uint8]]]] = OrderedDict()
+
+    def _blocks(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The first row of each block, and the row behind its last."""
+        if not len(self.places):
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        shard, number = self.places[:, 0], self.places[:, 1] // BLOCK
+        first = np.flatnonzero(np.r_[True, (np.diff(shard) != 0) | (np.diff(number) != 0)])
+        return first, np.append(first[1:], len(self.places))
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, where: Where) -> npt.NDArray[np.uint8]:
+        if isinstance(where, (int, np.integer)):
+            one: npt.NDArray[np.uint8] = self._rows(np.array([range(len(self))[where]]))[0]
+            return one
+        if isinstance(where, slice):
+            return self._rows(np.arange(*where.indices(len(self))))
+        rows = np.asarray(where, dtype=np.int64)
+        outside = (rows < -len(self)) | (rows >= len(self))
+        if outside.any():
+            raise IndexError(f"row {rows[outside][0]} of {len(self)}")
+        return self._rows(rows % max(1, len(self)))
+
+    def expect(self, rows: npt.NDArray[np.int64]) -> None:
+        """Have these rows, in this order, decoded in other threads; forgotten when too many others are."""
+        with self._lock:
+            if rows.tobytes() in self._waiting:
+                return
+        self._advise(rows, 0.0)
+        parts = self._submit(rows)
+        with self._lock:
+            self._waiting[rows.tobytes()] = parts
+            while len(self._waiting) > WAITING:
+                for part in self._waiting.popitem(last=False)[1]:
+                    part.cancel()
+
+    def soon(self, rows: npt.NDArray[np.int64]) -> None:
+        """Have the blocks brought near in which these rows lie."""
+        self._advise(rows, 0.0)
+
+    def name(self, row: int) -> str:
+        """What a row is called: its shard and the member's name there."""
+        shard, offset, _ = self.places[row].tolist()
+        try:
+            return f"{self.shelf.names[shard]}: {member_name(self.shelf.read(shard, offset - HEADER, HEADER))}"
+        except (OSError, SteadyganError):
+            return f"{self.shelf.names[shard]}: the member at byte {offset}"
+
+    def data(self, row: int) -> bytes:
+        """The bytes of a row's image file.
+
+        Raises:
+            Unreadable: the shard cannot be read there.
+        """
+        shard, offset, size = self.places[row].tolist()
+        try:
+            data = self.shelf.read(shard, offset, size)
+        except OSError as fault:
+            raise Unreadable(f"cannot be read: {fault.strerror or fault}") from fault
+        if len(data) < size:
+            raise Unreadable(f"only {len(data)} of {size} bytes are there")
+        return data
+
+    def _rows(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        if os.getpid() != self._owner:  # a forked process has none of the threads
+            return self._decoded(rows)
+        with self._lock:
+            parts = self._waiting.pop(rows.tobytes(), None)
+        if parts is None:
+            self._advise(rows, DENSE)
+            parts = self._submit(rows) if len(rows) > FEWEST else []
+        return np.concatenate([part.result() for part in parts]) if parts else self._decoded(rows)
+
+    def _submit(self, rows: npt.NDArray[np.int64]) -> list[Future[npt.NDArray[np.uint8]]]:
+        count = max(1, min(self._threads.count, len(rows) // FEWEST))
+        return [self._threads.submit(self._decoded, part) for part in np.array_split(rows, count)]
+
+    def _decoded(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        made = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
+        with quiet():
+            for place, row in enumerate(rows.tolist()):
+                try:
+                    made[place] = decode(self.data(row), self.target)[0]
+                except Unreadable as fault:
+                    raise SteadyganError(
+                        f"{self.name(row)} could be read when the shards were looked through, and now cannot ({fault})",
+                        "bring the shard back as it was and resume, or start again over the shards as they are now",
+                        code=1,
+                    ) from fault
+        return made
+
+    def _advise(self, rows: npt.NDArray[np.int64], share: float) -> None:
+        """Say which blocks will be read, where at least ``share`` of a block's rows are asked for."""
+        if share and not self.shelf.far:
+            return
+        for block in self._dense(rows, share):
+            first, last = self.places[self._first[block]], self.places[self._last[block] - 1]
+            start = int(first[1])
+            self.shelf.soon(int(first[0]), start, int(last[1] + last[2]) - start)
+
+    def _dense(self, rows: npt.NDArray[np.int64], share: float) -> Iterable[int]:
+        numbers, counts = np.unique(self.blocks[rows], return_counts=True)
+        whole = self._last[numbers] - self._first[numbers]
+        found: list[int] = numbers[counts >= share * whole].tolist()
+        return found
