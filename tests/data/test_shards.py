@@ -131,16 +131,19 @@ def test_rows_are_read_as_those_of_an_array(tmp_path: Path) -> None:
         images[np.array([3, 60])]
 
 
-def test_what_is_expected_is_what_is_read(tmp_path: Path) -> None:
+def test_what_is_expected_is_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shards(tmp_path / "shards")
     images = opened(tmp_path / "shards", tmp_path).images
     assert isinstance(images, Members)
+    monkeypatch.setattr("steadygan.data.lazy.WAITING", 6 * 16 * 3 * 12 * 12)
     whole, generator = images[:], np.random.default_rng(1)
     batches = [generator.integers(0, 60, 16) for _ in range(9)]
     for batch in batches:
         images.expect(batch)
         images.soon(batch)
-    for batch in [*batches, *batches]:  # some are waiting, some have been pushed out, some were never expected
+    assert len(images._waiting) == 6
+    joined = np.concatenate([batches[6], batches[7], [1, 2, 3]])  # as micro-batches are
+    for batch in [joined, *batches, *batches]:  # some are waiting, some have been pushed out, some never were expected
         assert (images[batch] == whole[batch]).all()
 
 

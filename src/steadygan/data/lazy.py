@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +20,22 @@ from steadygan.data.threads import Threads
 from steadygan.data.workers import available_cores
 from steadygan.errors import SteadyganError
 
-WAITING = 4
-"""Batches that are decoded ahead of need at most."""
+WAITING = 128 << 20
+"""Decoded bytes that may wait for being asked for; four batches may in any case."""
 FEWEST = 8
 """Images that are worth a thread."""
 DENSE = 0.25
 """Share of a block's bytes from which the whole of it is fetched from elsewhere."""
 
 Where = int | slice | npt.NDArray[np.int64] | list[int]
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """Rows that are being decoded, in parts."""
+
+    rows: npt.NDArray[np.int64]
+    parts: list[Future[npt.NDArray[np.uint8]]]
 
 
 class Members:
@@ -52,7 +62,7 @@ class Members:
         self.blocks: npt.NDArray[np.int32] = np.repeat(np.arange(len(first), dtype=np.int32), last - first)
         self._threads = Threads(threads or min(8, available_cores()), "decode")
         self._owner, self._lock = os.getpid(), threading.Lock()
-        self._waiting: OrderedDict[bytes, list[Future[npt.NDArray[np.uint8]]]] = OrderedDict()
+        self._waiting: OrderedDict[int, _Expected] = OrderedDict()
 
     def _blocks(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """The first row of each block, and the row behind its last."""
@@ -79,15 +89,20 @@ class Members:
 
     def expect(self, rows: npt.NDArray[np.int64]) -> None:
         """Have these rows, in this order, decoded in other threads; forgotten when too many others are."""
+        if not len(rows):
+            return
+        first = int(rows[0])
         with self._lock:
-            if rows.tobytes() in self._waiting:
+            if first in self._waiting and np.array_equal(self._waiting[first].rows, rows):
                 return
         self._advise(rows, 0.0)
-        parts = self._submit(rows)
+        made = _Expected(rows, self._submit(rows))
         with self._lock:
-            self._waiting[rows.tobytes()] = parts
-            while len(self._waiting) > WAITING:
-                for part in self._waiting.popitem(last=False)[1]:
+            self._waiting.pop(first, None)
+            self._waiting[first] = made
+            most = WAITING // math.prod(self.shape[1:])
+            while len(self._waiting) > 4 and sum(len(one.rows) for one in self._waiting.values()) > most:
+                for part in self._waiting.popitem(last=False)[1].parts:
                     part.cancel()
 
     def soon(self, rows: npt.NDArray[np.int64]) -> None:
@@ -120,12 +135,24 @@ class Members:
     def _rows(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         if os.getpid() != self._owner:  # a forked process has none of the threads
             return self._decoded(rows)
+        made: list[npt.NDArray[np.uint8]] = []
+        place = 0
+        while place < len(rows) and (ready := self._ready(rows[place:])) is not None:
+            made += [part.result() for part in ready.parts]
+            place += len(ready.rows)
+        rest = rows[place:]
+        if len(rest):
+            self._advise(rest, DENSE)
+            made += [part.result() for part in self._submit(rest)] if len(rest) > FEWEST else [self._decoded(rest)]
+        return np.concatenate(made) if made else self._decoded(rows)
+
+    def _ready(self, rows: npt.NDArray[np.int64]) -> _Expected | None:
+        """What was expected and is the beginning of these rows; no longer expected then."""
         with self._lock:
-            parts = self._waiting.pop(rows.tobytes(), None)
-        if parts is None:
-            self._advise(rows, DENSE)
-            parts = self._submit(rows) if len(rows) > FEWEST else []
-        return np.concatenate([part.result() for part in parts]) if parts else self._decoded(rows)
+            found = self._waiting.get(int(rows[0]))
+            if found is None or not np.array_equal(found.rows, rows[: len(found.rows)]):
+                return None
+            return self._waiting.pop(int(rows[0]))
 
     def _submit(self, rows: npt.NDArray[np.int64]) -> list[Future[npt.NDArray[np.uint8]]]:
         count = max(1, min(self._threads.count, len(rows) // FEWEST))
