@@ -227,6 +227,8 @@ class RunConfig(Settings):
     """Probability that a real and a fake swap places before the discriminator."""
     penalties: dict[str, PenaltyConfig] = {}
     feature_matching: Scheduled = constant(0.0)
+    spectrum_matching: Scheduled = constant(0.0)
+    """How fast forces grow that tie the generator to the spread and the power of every frequency of the reals."""
     lecam: Scheduled = constant(0.0)
     weight_clip: Scheduled = constant(0.0)
     """Discriminator weights are clipped to [-c, c] after its step; 0: off."""

@@ -15,7 +15,8 @@ from torch import nn
 from steadygan.config import OptimizerConfig, constant
 from steadygan.errors import SteadyganError
 from steadygan.game.average import Average, half_life_at
-from steadygan.game.optimizers import OPTIMIZERS, Adam, Lookahead, OptimisticAdam, build_optimizer
+from steadygan.game.optimizers import OPTIMIZERS, Adam, Lookahead, OptimisticAdam, build_optimizer, momentum
+from steadygan.game.state import steer
 
 
 @given(values=st.lists(st.floats(-10, 10), min_size=1, max_size=8), images=st.integers(1, 500), life=st.floats(1, 1e4))
@@ -222,6 +223,23 @@ def test_gradients_can_be_kept_as_zeros() -> None:
     assert torch.equal(parameter.grad, torch.zeros(3))
     optimizer.zero_grad()
     assert parameter.grad is None
+
+
+@pytest.mark.parametrize("every", [0, 2])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_momentum_is_steered_in_mid_run(name: str, every: int) -> None:
+    settings = {"name": name, "learning_rate": constant(0.1), "lookahead_every": every}
+    config = OptimizerConfig(**settings, beta1=0.9, momentum=0.9)
+    calm = OptimizerConfig(**settings, beta1=0.0, momentum=0.0)
+    assert (momentum(config), momentum(calm)) == (0.9, 0.0)
+    ends = []
+    for planned, turned in ((config, 0.0), (calm, None), (config, None)):
+        parameter = torch.tensor([2.0], requires_grad=True)
+        optimizer = build_optimizer([parameter], planned)
+        steer(optimizer.param_groups, 0.1, turned)
+        quadratic(parameter, optimizer, 5)
+        ends.append(parameter.item())
+    assert ends[0] == ends[1] != ends[2]
 
 
 def test_an_unknown_optimizer_names_the_nearest() -> None:

@@ -16,6 +16,8 @@ from steadygan.objectives.auxiliary import (
     instance_noise,
     lecam,
     pack,
+    spectrum,
+    spectrum_matching,
     top_k,
     update_average,
     update_historical_averages_,
@@ -42,6 +44,59 @@ def test_feature_matching_gradient() -> None:
 def test_feature_matching_refuses(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     with pytest.raises(SteadyganError, match="feature matching needs"):
         feature_matching(torch.zeros(shapes[0]), torch.zeros(shapes[1]))
+
+
+def test_the_spectrum_is_in_units_of_pixels() -> None:
+    board = 1.0 - 2.0 * ((torch.arange(4)[:, None] + torch.arange(4)) % 2)
+    spread, power = spectrum((0.3 * board).expand(5, 2, 4, 4))
+    # frequency (2, 2) is the finest chessboard
+    assert power.sqrt()[:, 10].tolist() == pytest.approx([0.3, 0.3], abs=1e-3)
+    assert float(spread.max()) == pytest.approx(1e-4, rel=1e-2)
+    torch.manual_seed(0)
+    images = torch.randn(4000, 1, 4, 4)
+    spread, _ = spectrum(images)
+    assert float(spread.square().sum()) == pytest.approx(float(images.var(0, correction=0).mean()), rel=1e-4)
+
+
+def pulled(pull: float, board: float, rate: float) -> tuple[float, float]:
+    """Spread of pixels and a chessboard's strength, where fakes are drawn to their mean and to a chessboard."""
+    torch.manual_seed(0)
+    chess = 1.0 - 2.0 * ((torch.arange(4)[:, None] + torch.arange(4)) % 2)
+    scale, shown = torch.ones((), requires_grad=True), torch.zeros((), requires_grad=True)
+    forces = None
+    for _ in range(400):
+        fake = scale * torch.randn(64, 1, 4, 4) + shown * chess
+        term, forces = spectrum_matching(torch.randn(64, 1, 4, 4), fake, forces, rate)
+        loss = term * bool(rate) + pull * fake.var(0).mean() + pull * (shown - board).square()
+        slopes = torch.autograd.grad(loss, (scale, shown))
+        with torch.no_grad():
+            scale -= 0.01 * slopes[0].sign()
+            shown -= 0.01 * slopes[1].sign()
+    return scale.item(), shown.item()
+
+
+def test_forces_win_against_any_pull() -> None:
+    scale, shown = pulled(5.0, 0.8, 0.0)
+    assert abs(scale) < 0.1 and shown > 0.7, "without them the pull wins"
+    scale, shown = pulled(5.0, 0.8, 1.0)
+    assert scale > 0.8 and abs(shown) < 0.3
+
+
+def test_spectrum_matching_teaches_fakes_alone() -> None:
+    torch.manual_seed(0)
+    real, fake = (torch.randn(8, 1, 4, 4, requires_grad=True) for _ in range(2))
+    term, (wider, less) = spectrum_matching(real, fake, None, 1.0)
+    term.backward()
+    assert real.grad is None and fake.grad is not None and bool(fake.grad.isfinite().all())
+    assert bool((wider <= 0).all()) and bool((less >= 0).all())
+    assert not wider.requires_grad and not less.requires_grad
+
+
+def test_fakes_that_are_all_alike_get_a_finite_slope() -> None:
+    fake = torch.zeros(8, 1, 4, 4, requires_grad=True)
+    term, _ = spectrum_matching(torch.randn(8, 1, 4, 4), fake, None, 1.0)
+    term.backward()
+    assert fake.grad is not None and bool(fake.grad.isfinite().all())
 
 
 def test_historical_averaging_by_hand() -> None:

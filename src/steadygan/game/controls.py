@@ -85,6 +85,19 @@ class Controls(Mapping[str, float]):
         """Factor and shift that ``by`` gives a control at present."""
         return self._controls[name].turns.get(by, UNTURNED)
 
+    def risen(self, name: str) -> float:
+        """How many times what it was at its beginning, once warm, the schedule is by now; 1 where it was 0."""
+        schedule = self._controls[name].schedule
+        first = self.first(name)
+        if first == 0 or self._clock < schedule.warm_up:
+            return 1.0
+        return value_at(schedule, self._clock, self.total) / first
+
+    def first(self, name: str) -> float:
+        """What the schedule gives at its beginning, once warm."""
+        schedule = self._controls[name].schedule
+        return value_at(schedule, schedule.warm_up, self.total)
+
     def warming_up(self, name: str) -> bool:
         """Whether the schedule is still in its warm-up."""
         return self._clock < self._controls[name].schedule.warm_up

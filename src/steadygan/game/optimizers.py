@@ -203,6 +203,11 @@ OPTIMIZERS: dict[str, Callable[[list[Tensor], OptimizerConfig, float], Optimizer
 }
 
 
+def momentum(config: OptimizerConfig) -> float:
+    """The momentum that ``config`` plans: beta1 of Adam and its kin, the plain one of others."""
+    return config.momentum if config.name in ("sgd", "rmsprop") else config.beta1
+
+
 def build_optimizer(params: Iterable[Tensor], config: OptimizerConfig) -> Optimizer:
     """The optimizer that ``config`` names over ``params``; the loop sets its rate from the control every round."""
     if config.name not in OPTIMIZERS:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from steadygan.game.average import half_life_at
+from steadygan.game.gains import limit_gains_
 from steadygan.game.gradients import averaged
 from steadygan.game.move import Draw, Goal, Move, Play, Terms
 from steadygan.game.state import GameState
@@ -146,6 +147,8 @@ def _step(state: GameState, name: str, measured: bool) -> dict[str, Tensor | flo
             torch._foreach_mul_(gradients, (limit / (norm + 1e-12)).clamp(max=1.0))
     before = [p.detach().clone() for p in parameters] if measured else []
     state.optimizers[name].step()
+    if (most := state.controls.get(f"max_gain.{name}", 0.0)) > 0:
+        limit_gains_(state.parameters[name], most)
     if before:
         signals[f"{name}/update"] = _moved(before, parameters)
     return signals

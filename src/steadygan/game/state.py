@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -111,9 +111,7 @@ class GameState:
         reseed(self.setting.seed, self.setting.rank, self.attempt, self.images_seen)
         self.parameters = {name: list(player.parameters()) for name, player in self.players.items()}
         for name, optimizer in self.optimizers.items():
-            rate = self.controls[f"learning_rate.{name}"]
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            steer(optimizer.param_groups, self.controls[f"learning_rate.{name}"], self.controls.get(f"momentum.{name}"))
 
     def autocast(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
         """The mixed-precision context of a goal."""
@@ -195,6 +193,16 @@ class GameState:
             raise unknown("snapshot", name, self.snapshots)
         kept: dict[str, Any] = self.snapshots[name]
         return kept
+
+
+def steer(groups: Iterable[dict[str, Any]], rate: float, momentum: float | None) -> None:
+    """Set the learning rate of the next step, and its momentum where one is given: beta1, where there is one."""
+    for group in groups:
+        group["lr"] = rate
+        if momentum is not None and "betas" in group:
+            group["betas"] = (momentum, group["betas"][1])
+        elif momentum is not None and "momentum" in group:
+            group["momentum"] = momentum
 
 
 def _copied(tree: Any) -> Any:

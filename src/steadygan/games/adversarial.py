@@ -19,6 +19,7 @@ from steadygan.objectives.auxiliary import (
     instance_noise,
     lecam,
     pack,
+    spectrum_matching,
     top_k,
     update_average,
     update_historical_averages_,
@@ -156,6 +157,8 @@ class AdversarialGame:
         terms = {"generator/loss": Term(values)}
         if (weight := play.controls["feature_matching"]) > 0:
             terms["auxiliary/feature_matching"] = Term(self.match(play, judge, fake), weight)
+        if (rate := play.controls.get("spectrum_matching", 0.0)) > 0:
+            terms["auxiliary/spectrum_matching"] = Term(_match_spectrum(play, made, rate))
         if extras := self.extras.get("generator", ()):
             seen = Seen(play, judge, lambda images: self.shown(play, images), latent, label, made, fake)
             for extra in extras:
@@ -309,6 +312,15 @@ def separation(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 def _spread(images: Tensor) -> Tensor:
     """How far the images of a batch lie apart: root mean square distance of two of them, in pixel units."""
     return images.detach().float().var(dim=0).mean().mul(2).sqrt() if len(images) > 1 else images.new_zeros(())
+
+
+def _match_spectrum(play: Play, made: Tensor, rate: float) -> Tensor:
+    """Spectrum matching of fakes with the reals of the batch, 0-d; its forces are remembered."""
+    wider, less = "spectrum.wider", "spectrum.less"
+    forces = (play.memory[wider], play.memory[less]) if wider in play.memory else None
+    real, fake = processes.whole(play.batch.real), processes.whole(made)
+    term, (play.memory[wider], play.memory[less]) = spectrum_matching(real, fake, forces, rate)
+    return term
 
 
 def _lecam(play: Play, real_logits: Tensor, fake_logits: Tensor) -> Tensor:

@@ -45,7 +45,12 @@ Builder = Callable[[RunConfig, Any, Latent], nn.Module]
 Knob = tuple[ScheduleConfig | float, float, float]
 """A control of a family's own: its schedule, and the range that it is kept within."""
 
-KNOBS = frozenset({"penalties", "augmentation", "instance_noise", "top_k", "weight_clip", "feature_matching", "lecam"})
+KNOBS = frozenset(
+    {
+        *("penalties", "augmentation", "instance_noise", "top_k", "weight_clip"),
+        *("feature_matching", "spectrum_matching", "lecam"),
+    }
+)
 """Settings of the standard game whose controls a family's moves may heed."""
 
 

@@ -140,4 +140,9 @@ def moves(kit: Kit) -> tuple[Move, ...]:
     return Unrolled(kit.adversarial, options.steps, options.rate).moves()
 
 
-UNROLLED = Family(moves, Options, {"generator": generator, "discriminator": discriminator}, knobs=KNOBS - {"top_k"})
+UNROLLED = Family(
+    moves,
+    Options,
+    {"generator": generator, "discriminator": discriminator},
+    knobs=KNOBS - {"spectrum_matching", "top_k"},
+)

@@ -31,6 +31,46 @@ def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
     return (real - fake).square().sum()
 
 
+POWER = 0.02
+"""How fast what holds a frequency's power down grows, beside what keeps its spread up."""
+
+
+def spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Spread and power of every frequency of images (N, C, H, W) over the batch: (C, HW) each.
+
+    Frequencies are those of the Fourier transform over the number of pixels, so that a pattern has its amplitude in
+    units of pixels, and the squares of all spreads add up to the mean variance of a pixel.
+    """
+    found = torch.fft.fft2(images.float(), norm="forward").flatten(2)
+    # smooth at 0, where all images are alike
+    spread = ((found - found.mean(0)).abs().square().mean(0) + 1e-8).sqrt()
+    return spread, found.abs().square().mean(0) + 1e-8
+
+
+def spectrum_matching(
+    real: Tensor, fake: Tensor, forces: tuple[Tensor, Tensor] | None, rate: float
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """What ties the spectrum of fakes to that of reals, 0-d, and its forces, grown by ``rate`` times the errors.
+
+    Of every frequency the fakes shall have at least the reals' spread over a batch, and at most their power: ``force ·
+    spread + rate · lack² / 2`` with a force that falls below 0 by what the spread lacks, and ``force · power`` over the
+    reals' power with one that rises above 0 as long as there is too much of it; summed over frequencies and meaned over
+    channels. A force grows until its error is gone in the mean, however strong the pull against it; a fixed weight
+    would have to be so large for that that the noise of a batch drowned the game. ``forces`` are those of the round
+    before, None at first. Papers: after Durall et al. 2020, Watch your Up-Convolution (spectra tied to the
+    data's); Platt and Barr 1987, Constrained Differential Optimization (forces).
+    """
+    spread, power = spectrum(fake)
+    wanted, allowed = spectrum(real.detach())
+    wider, less = forces if forces is not None else (torch.zeros_like(spread), torch.zeros_like(power))
+    with torch.no_grad():
+        wider = (wider + rate * (spread - wanted)).clamp(max=0.0)
+        less = (less + POWER * rate * (power - allowed) / (power + allowed)).clamp(min=0.0)
+    lack = (wanted - spread).clamp(min=0.0)
+    term = wider * spread + rate / 2 * lack.square() + less * power / allowed
+    return term.sum() / fake.shape[1], (wider, less)
+
+
 def historical_averaging(parameters: Iterable[Tensor], averages: Iterable[Tensor]) -> Tensor:
     """The squared distance of the parameters from their averages over the past: ``‖θ - mean_i θ_i‖²``; 0-d.
 

@@ -17,7 +17,7 @@ from steadygan.errors import SteadyganError
 from steadygan.game.average import Average
 from steadygan.game.controls import Controls
 from steadygan.game.move import Batch, Draw, Move
-from steadygan.game.optimizers import build_optimizer
+from steadygan.game.optimizers import build_optimizer, momentum
 from steadygan.game.round import Record
 from steadygan.game.state import GameState, Setting
 from steadygan.games.adversarial import AdversarialGame, LazyPenalty
@@ -46,6 +46,7 @@ RANGES = {
     "top_k": (0.01, 1.0),
     "weight_clip": (0.0, float("inf")),
     "feature_matching": (0.0, float("inf")),
+    "spectrum_matching": (0.0, float("inf")),
     "lecam": (0.0, float("inf")),
 }
 """Range of each further control of the standard game."""
@@ -181,8 +182,10 @@ def _controls(config: RunConfig, found: Family, images: int) -> Controls:
     controls.declare("batch", float(config.batch), config.batch, max(config.batch, min(LARGEST_BATCH, images)))
     for name, player in config.players.items():
         controls.declare(f"learning_rate.{name}", player.optimizer.learning_rate, 0.0, 10.0)
+        controls.declare(f"momentum.{name}", momentum(player.optimizer), 0.0, 0.999)
         controls.declare(f"steps.{name}", float(player.steps), 1.0, 100.0)
         controls.declare(f"clip.{name}", player.clip_norm)
+        controls.declare(f"max_gain.{name}", 0.0)
         controls.declare(f"historical_averaging.{name}", player.historical_averaging)
         for kind, weight in player.weight_penalties.items():
             controls.declare(f"penalty.{kind}.{name}", weight)
