@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from steadygan.errors import SteadyganError
+from steadygan.objectives.convolution import gradient_by, twice_differentiable
 from steadygan.runtime import processes
 
 Discriminate = Callable[[Tensor], Tensor]
@@ -45,9 +46,12 @@ def input_gradient(discriminate: Discriminate, images: Tensor, *, create_graph: 
     """
     with torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
         points = _raised(images).requires_grad_(True)
-        logits = discriminate(points)
-        slope: Tensor = torch.autograd.grad(logits.sum(), points, create_graph=create_graph)[0]
-    return slope
+        if not create_graph:
+            plain: Tensor = torch.autograd.grad(discriminate(points).sum(), points)[0]
+            return plain
+        with twice_differentiable():
+            logits = discriminate(points)
+        return gradient_by(points, logits.sum())
 
 
 def gradient_norm(slope: Tensor) -> Tensor:

@@ -1,0 +1,139 @@
+"""Convolutions with cheap second derivatives against torch's own: same values, same derivatives of all orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from steadygan.objectives import convolution
+from steadygan.objectives.penalties import PENALTIES, input_gradient
+
+CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, int]]] = {
+    "plain": ((2, 3, 5, 6), (4, 3, 3, 3), {"padding": 1}),
+    "halving": ((2, 3, 7, 6), (4, 3, 4, 4), {"stride": 2, "padding": 1}),
+    "one pixel": ((2, 3, 5, 5), (4, 3, 1, 1), {}),
+    "channel by channel": ((2, 4, 4, 4), (4, 1, 4, 4), {"groups": 4}),
+    "spread": ((1, 2, 7, 7), (2, 2, 3, 3), {"dilation": 2}),
+}
+TRANSPOSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, int]]] = {
+    "doubling": ((2, 3, 4, 3), (3, 2, 4, 4), {"stride": 2, "padding": 1}),
+    "odd": ((2, 4, 3, 3), (4, 1, 3, 3), {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2}),
+}
+ALL = [
+    *[pytest.param(convolution.conv2d, torch.conv2d, *case, id=name) for name, case in CASES.items()],
+    *[
+        pytest.param(convolution.conv_transpose2d, torch.conv_transpose2d, *case, id=name)
+        for name, case in TRANSPOSED.items()
+    ],
+]
+
+
+def leaves(sizes: tuple[int, ...], kernel: tuple[int, ...], biases: int) -> list[Tensor]:
+    torch.manual_seed(3)
+    return [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in (sizes, kernel, (biases,))]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "sizes", "kernel", "settings"), ALL)
+def test_values_and_derivatives_are_those_of_torch(
+    ours: Callable[..., Tensor],
+    theirs: Callable[..., Tensor],
+    sizes: tuple[int, ...],
+    kernel: tuple[int, ...],
+    settings: dict[str, int],
+) -> None:
+    biases = kernel[0] if ours is convolution.conv2d else kernel[1] * settings.get("groups", 1)
+    found = []
+    for function in (ours, theirs):
+        given = leaves(sizes, kernel, biases)
+        out = function(*given, **settings)
+        first = torch.autograd.grad(out.sin().sum(), given, create_graph=True)
+        second = torch.autograd.grad(torch.stack([g.square().sum() for g in first]).sum(), given)
+        found.append([out, *first, *second])
+    for mine, known in zip(*found, strict=True):
+        torch.testing.assert_close(mine, known, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(("ours", "theirs", "sizes", "kernel", "settings"), ALL)
+def test_derivatives_are_those_of_differences(
+    ours: Callable[..., Tensor],
+    theirs: Callable[..., Tensor],
+    sizes: tuple[int, ...],
+    kernel: tuple[int, ...],
+    settings: dict[str, int],
+) -> None:
+    del theirs
+    values, weight, _ = leaves(sizes, kernel, 1)
+
+    def function(x: Tensor, w: Tensor) -> Tensor:
+        return ours(x, w, None, **settings).tanh()
+
+    assert torch.autograd.gradcheck(function, (values, weight), fast_mode=True)
+    assert torch.autograd.gradgradcheck(function, (values, weight), fast_mode=True)
+
+
+class Judge(nn.Module):
+    """A discriminator of every kind of layer that takes part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(2, 6, 4, 2, 1)
+        self.named = nn.Conv2d(6, 6, 3, padding="same")
+        self.up = nn.ConvTranspose2d(6, 4, 4, 2, 1)
+        self.whole = nn.Conv2d(4, 4, 8, groups=4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = functional.leaky_relu(self.named(functional.leaky_relu(self.down(images), 0.2)), 0.2)
+        logits: Tensor = self.whole(torch.tanh(self.up(maps))).sum((1, 2, 3))
+        return logits
+
+
+@pytest.mark.parametrize("name", ["r1", "r2", "gradient", "gradient-zero", "dragan"])
+def test_a_penalty_and_its_gradient_are_those_of_torch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    judge = Judge().double()
+    real, fake = (torch.randn(3, 2, 8, 8, dtype=torch.float64) for _ in range(2))
+
+    def taken() -> list[Tensor]:
+        torch.manual_seed(1)
+        values = PENALTIES[name](judge, real, fake)
+        judge.zero_grad()
+        (values.sum() + judge(real).sum()).backward()
+        return [values.detach(), *(p.grad.clone() for p in judge.parameters() if p.grad is not None)]
+
+    ours = taken()
+    monkeypatch.setattr(convolution, "_REPLACED", {})
+    for mine, known in zip(ours, taken(), strict=True):
+        torch.testing.assert_close(mine, known, rtol=1e-9, atol=1e-11)
+
+
+def test_only_the_images_part_of_the_first_gradient_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[bool, ...]] = []
+    plain = convolution._adjoints
+
+    def noted(*given: Any) -> Any:
+        asked.append(tuple(given[4]))
+        return plain(*given)
+
+    monkeypatch.setattr(convolution, "_adjoints", noted)
+    judge = Judge()
+    slope = input_gradient(judge, torch.randn(2, 2, 8, 8))
+    assert set(asked) == {(True, False, False)}
+    assert len(asked) == 3  # padding by name is left to torch
+    slope.square().sum().backward()  # type: ignore[no-untyped-call]
+    assert all(parameter.grad is not None for parameter in judge.parameters() if parameter.ndim > 1)
+
+
+def test_outside_the_context_nothing_is_replaced() -> None:
+    layer = nn.Conv2d(2, 2, 3)
+    with convolution.twice_differentiable():
+        inside = layer(torch.randn(1, 2, 5, 5))
+        single = layer(torch.randn(2, 5, 5))
+    outside = layer(torch.randn(1, 2, 5, 5))
+    names = [type(one.grad_fn).__name__ for one in (inside, single, outside)]
+    assert names[0] == "_ConvolutionBackward"
+    assert "_ConvolutionBackward" not in names[1:]
