@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from torch import Tensor
 from steadygan import recipes
 from steadygan.config import DataConfig, RunConfig
 from steadygan.data.dataset import DataSet, write_quarantine
+from steadygan.data.shelf import is_address, names_shards
 from steadygan.data.sources import SOURCES, open_data
 from steadygan.errors import SteadyganError
 from steadygan.evaluation.comparison import Row, compare_values
@@ -95,7 +97,9 @@ def plan(
 def _placed(data: str) -> str:
     """A path in full, so that the run can be resumed from another folder; other names as they are."""
     path = Path(data).expanduser()
-    return str(path.resolve()) if data not in SOURCES and path.exists() else data
+    if data in SOURCES or is_address(data):
+        return data
+    return str(path.resolve()) if path.exists() else str(path.absolute()) if names_shards(data) else data
 
 
 def _check_early(recipe: str, source: DataConfig, given: Sequence[str]) -> None:
@@ -214,7 +218,7 @@ def resume(run: str | Path, *, watcher: Watcher | None = None, progress: Progres
 
 def fresh_path(config: RunConfig) -> Path:
     """A new name under ``runs/`` for a run of this config."""
-    name = Path(config.data.source).stem or "data"
+    name = re.sub(r"[^\w.-]+", "-", Path(config.data.source).stem).strip("-.") or "data"
     first = RUNS / f"{config.recipe}-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     later = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
     return next(path for path in itertools.chain([first], later) if not path.exists())

@@ -15,6 +15,7 @@ from torch import Tensor
 from steadygan.config import DataConfig, RunConfig
 from steadygan.data import files
 from steadygan.data.dataset import DataSet
+from steadygan.data.shelf import names_shards
 from steadygan.data.sources import SOURCES, open_data
 from steadygan.errors import SteadyganError
 from steadygan.evaluation.evaluate import Draw, evaluate
@@ -103,7 +104,7 @@ def fakes_of_files(path: str, *, progress: Progress | None = None) -> Fakes:
 def endings(source: str) -> frozenset[str]:
     """The endings of the image files of a folder or zip, in lower case; empty for anything else."""
     path = Path(source).expanduser()
-    if source in SOURCES or not path.exists():
+    if source in SOURCES or not path.exists() or names_shards(source):
         return frozenset()
     if path.is_dir():
         listing = files.list_folder(path)

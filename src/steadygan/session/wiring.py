@@ -12,7 +12,6 @@ from torch import Tensor
 from steadygan.config import RunConfig, constant
 from steadygan.data.augmentation import augment, random_flip, resolve
 from steadygan.data.dataset import DataSet
-from steadygan.data.order import Order
 from steadygan.errors import SteadyganError
 from steadygan.game.average import Average
 from steadygan.game.controls import Controls
@@ -219,7 +218,7 @@ def to_batch(data: DataSet, rows: Any, device: torch.device, dtype: torch.dtype,
 
 def _drawer(config: RunConfig, data: DataSet, device: torch.device, dtype: torch.dtype) -> Draw:
     """Batches by position; the last one is kept, since both players' first steps share it."""
-    order = Order(data.train, config.seed)
+    order = data.order(config.seed)
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     last: dict[tuple[int, int, int], Batch] = {}
 
