@@ -26,7 +26,7 @@ from steadygan.health.illnesses import sicken_config, sicken_data
 from steadygan.health.lookout import review
 from steadygan.recipes.facts import DataFacts
 from steadygan.report import pictures, trackers
-from steadygan.runtime import devices
+from steadygan.runtime import agreement, devices, processes
 from steadygan.runtime.folder import RunFolder
 from steadygan.session import again, checking, evaluating, explain_writing, memory, planning, reporting, settings
 from steadygan.session.diagnosing import Diagnosed as Diagnosed
@@ -39,7 +39,7 @@ from steadygan.session.running import Run, open_run
 from steadygan.session.trained import Trained as Trained
 from steadygan.session.trained import load as load
 from steadygan.session.watching import Several, Watcher
-from steadygan.session.wiring import prepare
+from steadygan.session.wiring import check_processes, prepare
 
 Progress = Callable[[str, int, int], None]
 
@@ -73,11 +73,14 @@ def plan(
     Raises:
         SteadyganError: for data, names or values that cannot be used.
     """
+    processes.join()
     given = [*([f"images={images}"] if images is not None else []), f"seed={seed}", *set]
+    asked = {"data": _placed(data), "recipe": recipe, "minutes": minutes, "image size": image_size, "sicken": sicken}
+    agreement.same("settings", asked | dict(map(settings.pair, given)))
     _check_minutes(minutes, given)
     source = settings.data_config(DataConfig(source=_placed(data), image_size=image_size), set)
     _check_early(recipe, source, given)
-    opened = open_data(source, progress=progress)
+    opened = _opened(source, progress)
     device = devices.choose_device(str(dict(map(settings.pair, given)).get("device", "auto"))).type
     facts = DataFacts(opened.name, len(opened.train), opened.shape, opened.classes, source, device)
     config = prepare(settings.apply(recipes.build(recipe, facts), given), opened)
@@ -91,7 +94,20 @@ def plan(
             config, trials = planning.fit_to_minutes(config, opened, minutes, free)
     # the healthy run is planned, so that the illness alone is what differs
     ill = sicken_config(sicken, config).model_copy(update={"sicken": sicken})
+    if not ill.threads:
+        ill = ill.model_copy(update={"threads": planning.idle_cores()})
     return Plan(planning.settle(ill), sicken_data(sicken, opened, seed), trials)
+
+
+def _opened(source: DataConfig, progress: Progress | None) -> DataSet:
+    """The data; of several processes the first decodes what must be decoded, and the others read what it left."""
+
+    def first() -> None:
+        open_data(source, progress=progress)
+
+    if processes.count() > 1:
+        agreement.lead(first)
+    return open_data(source, progress=progress)
 
 
 def _placed(data: str) -> str:
@@ -125,7 +141,8 @@ def check_out(path: Path) -> None:
 
 def start(planned: Plan, out: str | Path | None = None, watcher: Watcher | None = None) -> Trained:
     """Create the run folder of a plan and train to the end."""
-    path = Path(out) if out is not None else fresh_path(planned.config)
+    processes.join()
+    path = Path(agreement.agree(str(out) if out is not None else str(fresh_path(planned.config))))
     folder, config = RunFolder(path), planned.config
     folder.check_free()
     with memory.advice(config), _watched(path, config, watcher) as onlooker:
@@ -133,8 +150,9 @@ def start(planned: Plan, out: str | Path | None = None, watcher: Watcher | None 
         run = Run(folder, config, planned.data, onlooker)
         folder.create(config.model_dump_json(indent=1))
         with _nothing_left(folder), memory.advice(config):
-            write_quarantine(path / "quarantine.csv", planned.data.quarantine)
-            again.keep(path, config, lambda: _recipe(config, len(planned.data.train)))
+            if processes.leads():
+                write_quarantine(path / "quarantine.csv", planned.data.quarantine)
+                again.keep(path, config, lambda: _recipe(config, len(planned.data.train)))
             run.conduct()
     return load(path)
 
@@ -152,7 +170,12 @@ def _nothing_left(folder: RunFolder) -> Iterator[None]:
         yield
     except SteadyganError:
         records = folder.path / "records.jsonl"
-        if records.is_file() and not records.stat().st_size and not checkpoint.listed(folder.checkpoints):
+        if (
+            processes.leads()
+            and records.is_file()
+            and not records.stat().st_size
+            and not checkpoint.listed(folder.checkpoints)
+        ):
             shutil.rmtree(folder.path, ignore_errors=True)
         raise
 
@@ -161,7 +184,8 @@ def _nothing_left(folder: RunFolder) -> Iterator[None]:
 def _watched(path: Path, config: RunConfig, watcher: Watcher | None) -> Iterator[Watcher | None]:
     """The watcher, joined by those that hand the run on to other programs where the config asks for them."""
     with contextlib.ExitStack() as stack:
-        found = [stack.enter_context(tracker(path)) for tracker in trackers.wanted(config)]
+        wanted = trackers.wanted(config) if processes.leads() else []
+        found = [stack.enter_context(tracker(path)) for tracker in wanted]
         yield Several(*found, *([watcher] if watcher else [])) if found else watcher
 
 
@@ -205,9 +229,11 @@ def train(
 
 def resume(run: str | Path, *, watcher: Watcher | None = None, progress: Progress | None = None) -> Trained:
     """Go on with a run from its newest good checkpoint to its end, in the same bits as if it had never stopped."""
+    processes.join()
     folder, config = open_run(Path(run))
+    check_processes(config)
     try:
-        data = sicken_data(config.sicken, open_data(config.data, progress=progress), config.seed)
+        data = sicken_data(config.sicken, _opened(config.data, progress), config.seed)
     except SteadyganError as error:
         remedy = f"{error.remedy}; or set data.source in {folder.config} to where the data are now"
         raise SteadyganError(error.what, remedy, code=error.code) from None

@@ -10,12 +10,13 @@ from pathlib import Path
 from steadygan import api
 from steadygan import recipes as book
 from steadygan.cli import describing, writing
-from steadygan.cli.printing import console, plural, rows
+from steadygan.cli.printing import console, errors, plural, rows
 from steadygan.cli.progress import Decoding, Terminal
 from steadygan.config import DataConfig
 from steadygan.data.sources import open_data
 from steadygan.errors import SteadyganError, Stopped
 from steadygan.recipes.facts import DataFacts
+from steadygan.runtime import agreement, processes
 from steadygan.session import settings
 from steadygan.session.running import open_run
 
@@ -60,6 +61,7 @@ def train(
     given: Sequence[str],
 ) -> None:
     """Plan, show the plan, train, and say where everything is."""
+    meet()
     api.check_out(out or api.RUNS / "new")
     if minutes is not None and images is not None:
         raise SteadyganError("--minutes and --images were both given", "give one of them")
@@ -81,13 +83,21 @@ def train(
         )
     finally:
         decoding.stop()
-    path = out or api.fresh_path(planned.config)
+    path = Path(agreement.agree(str(out or api.fresh_path(planned.config))))
     rows(describing.plan(planned, path))
     _conduct(lambda watcher: api.start(planned, path, watcher), path)
 
 
+def meet() -> None:
+    """Join the other processes of ``torchrun``, of which the first alone speaks."""
+    processes.join()
+    if not processes.leads():
+        console.quiet = errors.quiet = True
+
+
 def resume(run: Path) -> None:
     """Go on with a run."""
+    meet()
     decoding = Decoding()
 
     def job(watcher: Terminal) -> api.Trained:

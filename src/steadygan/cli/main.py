@@ -357,6 +357,12 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
         raise refusal(arguments, COMMANDS, said.getvalue()) from None
 
 
+def _said(error: SteadyganError) -> bool:
+    """Whether another process of the same run says this already."""
+    agreement = sys.modules.get("steadygan.runtime.agreement")
+    return agreement is not None and bool(agreement.said(error))
+
+
 def main() -> None:
     """Parse and call; faults that a person can mend end as one line and a status."""
     try:
@@ -366,7 +372,8 @@ def main() -> None:
         parse(sys.argv[1:])()
         sys.stdout.flush()
     except SteadyganError as error:
-        print(f"steadygan: {error}", file=sys.stderr)
+        if not _said(error):
+            print(f"steadygan: {error}", file=sys.stderr, flush=True)
         sys.exit(error.code)
     except Stopped as stop:
         sys.exit(stop.code)

@@ -13,7 +13,7 @@ import torch
 from steadygan.config import RunConfig
 from steadygan.data.dataset import DataSet
 from steadygan.game.move import Batch, Draw
-from steadygan.runtime import seeding
+from steadygan.runtime import processes, seeding
 
 LEAST_HELD_OUT = 8
 """A set of few images keeps this many held out, where it has them."""
@@ -46,7 +46,9 @@ def corrupt_batches(draw: Draw, share: float, config: RunConfig) -> Draw:
         if _chance("corrupt", config.seed, *place) >= share:
             return batch
         source = seeding.generator("corrupt-noise", config.seed, *place)
-        noise = torch.rand(batch.real.shape, generator=source).to(batch.real) * 2 - 1
+        sides, parts = batch.real.shape[1:], config.accumulate
+        noise = processes.drawn(len(batch.real), lambda count: torch.rand(count, *sides, generator=source), parts)
+        noise = noise.to(batch.real) * 2 - 1
         return batch._replace(real=_laid_out(noise, batch.real))
 
     return _wrapped(draw, corrupt)
@@ -59,7 +61,8 @@ def data_shift(draw: Draw, share: float, config: RunConfig) -> Draw:
         if place[1] < SHIFT_AT * config.images:
             return batch
         source = seeding.generator("shift", config.seed, *place)
-        turned = torch.rand(len(batch.real), generator=source) < share
+        count, parts = len(batch.real), config.accumulate
+        turned = processes.drawn(count, lambda number: torch.rand(number, generator=source), parts) < share
         sign = torch.where(turned, -1.0, 1.0).to(batch.real)
         return batch._replace(real=batch.real * sign.view(-1, *(1,) * (batch.real.ndim - 1)))
 

@@ -10,16 +10,19 @@ from typing import Any
 import torch
 
 from steadygan.errors import SteadyganError
+from steadygan.runtime import processes
 
 
 def choose_device(name: str) -> torch.device:
     """The device named ``auto``, ``cpu``, ``cuda`` or ``cuda:K``; ``auto`` takes a GPU where there is one.
 
+    Of several processes on a machine each takes the GPU of its number.
+
     Raises:
         SteadyganError: for an unknown device, or CUDA where there is none.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return _own_gpu(torch.device("cuda")) if torch.cuda.is_available() else torch.device("cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -35,7 +38,20 @@ def choose_device(name: str) -> torch.device:
             raise SteadyganError(f"device {name!r} asked for, but there are only {count} GPUs", "choose a lower number")
     elif device.type != "cpu":
         raise SteadyganError(f"device {name!r} is not supported", "choose auto, cpu or cuda")
-    return device
+    return _own_gpu(device) if device.type == "cuda" else device
+
+
+def _own_gpu(device: torch.device) -> torch.device:
+    """The GPU of this process, where several share the run. Raises SteadyganError where there is none left for it."""
+    if processes.count() == 1:
+        return device
+    place, gpus = processes.place(), torch.cuda.device_count()
+    if place >= gpus:
+        raise SteadyganError(
+            f"process {place} of this machine has no GPU: there are {gpus}",
+            f"start with --nproc-per-node {gpus}, or use device=cpu",
+        )
+    return torch.device("cuda", place)
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from steadygan.errors import SteadyganError
-from steadygan.runtime import storage
+from steadygan.runtime import processes, storage
 
 LINES = ("records.jsonl", "events.jsonl", "metrics.jsonl")
 """Files that only ever grow by lines, and that a resumed run cuts back to its checkpoint."""
@@ -35,7 +35,10 @@ def plain(value: Any) -> Any:
 
 
 class RunFolder:
-    """Paths and files of one run; see the docs page "The run folder" for every field."""
+    """Paths and files of one run; see the docs page "The run folder" for every field.
+
+    Of several processes the first alone writes; what would be written by the others is passed over.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -63,6 +66,8 @@ class RunFolder:
 
     def check_free(self) -> None:
         """Raise SteadyganError where the folder holds anything already, or cannot be made; leaves nothing behind."""
+        if not processes.leads():
+            return
         if self.path.is_file():
             raise SteadyganError(f"{self.path} is a file", "name a folder with --out")
         if self.path.is_dir() and any(self.path.iterdir()):
@@ -78,6 +83,8 @@ class RunFolder:
 
     def create(self, config: str) -> None:
         """Lay out a new run. Raises SteadyganError where the folder holds anything already."""
+        if not processes.leads():
+            return
         self.check_free()
         storage.make_folder(self.samples)
         storage.make_folder(self.checkpoints)
@@ -105,6 +112,8 @@ class RunFolder:
 
     def append(self, name: str, line: Mapping[str, Any]) -> None:
         """Add one line to a file of lines."""
+        if not processes.leads():
+            return
         with open(self.path / name, "a") as file:
             file.write(json.dumps(plain(line), separators=(",", ":")) + "\n")
 
@@ -137,6 +146,8 @@ class RunFolder:
 
         Raises SteadyganError where another process holds it, or where nothing can be written in the folder.
         """
+        if not processes.leads():
+            return self
         import fcntl
 
         try:
@@ -169,4 +180,5 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()

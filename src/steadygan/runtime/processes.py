@@ -16,11 +16,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import hashlib
-import json
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -34,19 +30,17 @@ T = TypeVar("T")
 
 PATIENCE = 40.0
 """Seconds that a process waits for another before it gives up; ``$STEADYGAN_PATIENCE`` says otherwise."""
-BEAT = 1.0
-"""Seconds between two signs of life of the first process while the others wait for it."""
 
 _apart = True
 _dealt: Sequence[int] | None = None
-_turn = 0
 _lane: Any = None
 
 
 class Parted(SteadyganError):
-    """Another process of the run has ended, or does not answer."""
+    """Another process of the run has ended, or does not answer; ``told`` where the first one says itself why."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str, *, told: bool = False) -> None:
+        self.told = told
         super().__init__(
             f"process {rank()} of {count()} has lost the others ({why})",
             "see what they said; checkpoints are good: start all of them again with resume",
@@ -120,7 +114,7 @@ def join() -> None:
     try:
         dist.init_process_group(backend, timeout=limit)
         _lane = dist.new_group(timeout=limit)
-        dist.monitored_barrier(timeout=limit)
+        dist.all_reduce(torch.zeros(()))
     except (RuntimeError, ValueError) as error:
         address = f"{os.environ.get('MASTER_ADDR', '?')}:{os.environ.get('MASTER_PORT', '?')}"
         raise SteadyganError(
@@ -304,139 +298,3 @@ def counts(values: Tensor) -> list[list[int]]:
     mine = values.detach().cpu().long()
     with torch.no_grad(), together():
         return whole(mine[None]).tolist() if count() > 1 else [mine.tolist()]
-
-
-def highest(number: int) -> int:
-    """The largest of all processes' numbers; all wait here until every one has come."""
-    import torch.distributed as dist
-
-    if count() == 1:
-        return number
-    found = torch.tensor(number)
-    with asked():
-        dist.all_reduce(found, dist.ReduceOp.MAX)
-    return int(found)
-
-
-def agree(value: T) -> T:
-    """What the first process has, whatever the others have: anything that JSON can hold."""
-    import torch.distributed as dist
-
-    if count() == 1:
-        return value
-    said = bytearray(json.dumps(value).encode() if leads() else b"")
-    length = torch.tensor(len(said))
-    with asked():
-        dist.broadcast(length, 0)
-        text = torch.frombuffer(said, dtype=torch.uint8) if leads() else torch.empty(int(length), dtype=torch.uint8)
-        dist.broadcast(text, 0)
-    agreed: T = json.loads(text.numpy().tobytes())
-    return agreed
-
-
-def same(what: str, value: Any) -> None:
-    """Raise SteadyganError where another process has another value than the first; the line says which and where.
-
-    ``value`` is anything that JSON can hold; of tables the entries that differ are named.
-    """
-    if count() == 1:
-        return
-    first = agree(value)
-    own = json.loads(json.dumps(value))
-    differ = highest(rank() + 1 if own != first else 0)
-    if not differ:
-        return
-    words = f"process {differ - 1} has other {what} than process 0"
-    if own != first and isinstance(own, dict) and isinstance(first, dict):
-        keys = [key for key in {**first, **own} if first.get(key) != own.get(key)]
-        words += f" ({', '.join(f'{key} {own.get(key)!r} instead of {first.get(key)!r}' for key in keys[:4])})"
-    raise SteadyganError(words, "start all of them with the same command, on the same data")
-
-
-def lead(job: Callable[[], T]) -> T:
-    """What the first process's ``job`` gives, which JSON must hold; the others wait as long as it lives.
-
-    Raises:
-        Parted: in the others, where the first process fails or is no more.
-    """
-    global _turn
-    if count() == 1:
-        return job()
-    _turn += 1
-    key, value = f"steadygan/{_turn}", None
-    if leads():
-        value = _led(key, job)
-    else:
-        _wait(key)
-    return agree(value)  # type: ignore[return-value]
-
-
-def _store() -> Any:
-    from torch.distributed.distributed_c10d import _get_default_store
-
-    return _get_default_store()
-
-
-def _led(key: str, job: Callable[[], T]) -> T:
-    """Do the job with a sign of life now and then."""
-    store, over = _store().clone(), threading.Event()
-
-    def beat() -> None:
-        while not over.wait(BEAT):
-            with contextlib.suppress(RuntimeError):
-                store.add("steadygan/beat", 1)
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    word = "failed"
-    try:
-        value = job()
-        word = "done"
-        return value
-    finally:
-        over.set()
-        thread.join()
-        with contextlib.suppress(RuntimeError):
-            store.set(key, word)
-
-
-def _wait(key: str) -> None:
-    """Until the first process has done its job."""
-    store = _store()
-    alive, beats = time.monotonic(), -1
-    with asked():
-        while True:
-            try:
-                store.wait([key], timedelta(seconds=BEAT))
-                break
-            except RuntimeError:  # also a store that is gone, which the next line tells
-                now = store.add("steadygan/beat", 0)
-            if now != beats:
-                alive, beats = time.monotonic(), now
-            elif time.monotonic() - alive > patience():
-                raise Parted(f"no sign of life of process 0 for {patience():g} s")
-        if store.get(key) != b"done":
-            raise Parted("process 0 has ended")
-
-
-def fingerprint(tensors: Sequence[Tensor]) -> str:
-    """Sixteen hex digits of the bits of tensors, in their order."""
-    digest = hashlib.blake2b(digest_size=8)
-    for tensor in tensors:
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def said(words: str) -> bool:
-    """Whether the first process says the same, so that it need not be said once more by this one."""
-    if count() == 1:
-        return False
-    try:
-        store = _store()
-        if leads():
-            store.set("steadygan/said", words)
-            return False
-        store.wait(["steadygan/said"], timedelta(seconds=2))
-        return bool(store.get("steadygan/said") == words.encode())
-    except RuntimeError:
-        return False

@@ -14,11 +14,11 @@ from steadygan.game.state import GameState
 from steadygan.games.family import Family
 from steadygan.games.latents import Latent
 from steadygan.health.checkup import Patient
-from steadygan.health.monitor import Monitor
+from steadygan.health.monitor import Examine, Monitor
 from steadygan.health.signal_baseline import Baseline
 from steadygan.health.signals import examine
 from steadygan.objectives.auxiliary import pack
-from steadygan.runtime import seeding
+from steadygan.runtime import agreement, seeding
 
 REFERENCE = 2000
 """Further training images that clusters, neighbours and floors are taken from."""
@@ -124,8 +124,24 @@ class Examination:
         return logits.float()
 
 
+def _by_one(examine: Examine) -> Examine:
+    """Of several processes the first examines, and all hear what it found; what it leaves is for itself."""
+
+    def examined(memory: Mapping[str, Tensor]) -> tuple[dict[str, float], dict[str, Tensor]]:
+        left: dict[str, Tensor] = {}
+
+        def look() -> dict[str, float]:
+            signals, found = examine(memory)
+            left.update(found)
+            return signals
+
+        return agreement.lead(look), left
+
+    return examined
+
+
 def care(config: RunConfig, data: DataSet, state: GameState, family: Family, latent: Latent) -> None:
     """Give the game a monitor, where health is on."""
     if config.health.mode != "off":
         examination = Examination(config, data, state, family, latent)
-        state.companions["health"] = Monitor(config.health, config.images, examination)
+        state.companions["health"] = Monitor(config.health, config.images, _by_one(examination))

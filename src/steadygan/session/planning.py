@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from steadygan.config import RunConfig
 from steadygan.data.dataset import DataSet
 from steadygan.game.loop import loop
-from steadygan.runtime import devices
+from steadygan.runtime import agreement, devices, processes
 from steadygan.session.wiring import Wired, wire
 
 SHARE = 0.92
@@ -59,7 +59,7 @@ def _seconds_an_image(wired: Wired, place: float, seconds: float) -> float:
     start, first = time.perf_counter(), state.images_seen
     for record in rounds:
         devices.settle(wired.device)
-        spent = time.perf_counter() - start
+        spent = agreement.agree(time.perf_counter() - start)
         if spent >= seconds:
             return spent / (record.images_seen - first)
     raise AssertionError("the loop of a trial never ends")
@@ -74,9 +74,14 @@ def with_capacity(config: RunConfig, capacity: int) -> RunConfig:
     return config.model_copy(update={"players": players})
 
 
+def idle_cores() -> int:
+    """Idle cores for this process: several on one machine share them."""
+    return agreement.agree(max(1, devices.idle_cores() // processes.neighbours()))
+
+
 def choose_threads(config: RunConfig, data: DataSet) -> RunConfig:
     """The fastest number of threads among all idle cores and half of them; small networks lose with many."""
-    free = devices.idle_cores()
+    free = idle_cores()
     options = sorted({free, max(1, free // 2)})
     if config.threads or len(options) == 1:
         return config.model_copy(update={"threads": config.threads or free})
@@ -117,7 +122,10 @@ def _try(config: RunConfig, data: DataSet, capacity: int) -> Trial:
 
 def _fit_batch(chosen: Trial, data: DataSet, seconds: float, trials: list[Trial]) -> Trial:
     """Another batch where rounds would be too few, or so many that larger ones, done faster, serve better."""
+    least = processes.count() * chosen.config.accumulate * chosen.config.packing
     while chosen.pace * seconds / chosen.config.batch < FEW_ROUNDS and chosen.config.batch > SMALLEST_BATCH:
+        if chosen.config.batch // 2 % least:
+            break
         trials.append(_try(with_batch(chosen.config, chosen.config.batch // 2), data, chosen.capacity))
         chosen = trials[-1]
     while chosen.pace * seconds / chosen.config.batch > MANY_ROUNDS and chosen.config.batch * 4 <= len(data.train):

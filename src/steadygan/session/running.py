@@ -24,11 +24,12 @@ from steadygan.game.round import Record, crosses
 from steadygan.health.findings import BROKEN
 from steadygan.health.monitor import Monitor
 from steadygan.report import outputs
-from steadygan.runtime import devices, storage
+from steadygan.runtime import agreement, devices, processes, storage
 from steadygan.runtime.folder import RunFolder
 from steadygan.session import keeping, memory
 from steadygan.session.environment import describe, differences
 from steadygan.session.evaluating import Milestones
+from steadygan.session.settings import flat
 from steadygan.session.waiting import Waiting
 from steadygan.session.watching import Pace, Silent, Watcher
 from steadygan.session.wiring import Wired, wire
@@ -43,7 +44,7 @@ class Run:
 
     def __init__(self, folder: RunFolder, config: RunConfig, data: DataSet, watcher: Watcher | None = None) -> None:
         self.folder, self.config, self.data = folder, config, data
-        self.watcher: Watcher = watcher or Silent()
+        self.watcher: Watcher = watcher if watcher and processes.leads() else Silent()
         self._wire()
         self.keeper = checkpoint.Keeper(folder.checkpoints, config.keep)
         self.wishes = Wishes(folder)
@@ -69,21 +70,35 @@ class Run:
             _disk(self.folder.path),
             memory.advice(self.config),
         ):
+            agreement.same("settings or data", self._identity())
             self._take_up()
-            self._check_space()
             self.watcher.begin(self.config, self.state.images_seen)
             with self._listening(), self._reporting():
                 self._play()
             self.watcher.end(self.state.images_seen)
 
+    def _identity(self) -> dict[str, Any]:
+        """What all processes must have in common."""
+        return {
+            **flat(json.loads(self.config.model_dump_json())),
+            "data": self.data.fingerprint,
+            "torch": str(torch.__version__),
+        }
+
     def _take_up(self) -> None:
-        """Load the newest good checkpoint, if any, and cut the files of lines back to it.
+        """Load the newest good checkpoint, if any: the first process chooses it, the others read the same one."""
+        name = agreement.lead(self._choose)
+        if name and not processes.leads():
+            self.state.load_state_dict(checkpoint.read(self.folder.checkpoints / name)["state"])
+
+    def _choose(self) -> str:
+        """Load the newest good checkpoint, cut the files of lines back to it, and give its name; empty for none.
 
         A checkpoint of another run is skipped like a broken one, unless no other is left: then it is this run's config
         or data that has changed.
         """
         checkpoint.sweep(self.folder.checkpoints)
-        positions: dict[str, int] = {}
+        chosen, positions = "", dict[str, int]()
         changes: list[str] = []
         for path, tree in checkpoint.newest(self.folder.checkpoints):
             try:
@@ -95,6 +110,7 @@ class Run:
                     raise checkpoint.BrokenCheckpoint(f"it is of other settings or data ({'; '.join(found)})")
                 self.state.load_state_dict(tree["state"])
                 positions, changes = {name: int(size) for name, size in tree["lines"].items()}, []
+                chosen = path.name
                 break
             except Exception as error:  # a well-formed checkpoint may still hold anything
                 self._wire()
@@ -106,6 +122,8 @@ class Run:
             )
         self.folder.cut_back(positions)
         describe(self.folder, self.wired.device, self.config, self.state.images_seen)
+        self._check_space()
+        return chosen
 
     def _check_space(self) -> None:
         tensors: dict[str, torch.Tensor] = {}
@@ -123,7 +141,7 @@ class Run:
         self.wishes.begin((state.attempt, seen))
         measuring = self._measuring()
         if seen == 0:
-            self._picture()
+            agreement.lead(self._picture)
             monitor = state.companions.get("health")
             for order in monitor.begin() if isinstance(monitor, Monitor) else ():
                 self._carry_out(order)
@@ -137,17 +155,19 @@ class Run:
                 seen = state.images_seen
                 continue
             if crosses(config.sample_every, before, record.images_seen) or state.done:
-                self._picture()
+                agreement.lead(self._picture)
             if measuring and (crosses(config.evaluate_every, before, record.images_seen) or state.done):
                 for line in measuring.lines(record.images_seen):
                     self.folder.append("metrics.jsonl", line)
-            milestone, stop = crosses(config.milestones, before, record.images_seen), self._stop
+            # a signal may reach one process a round before another
+            milestone, stop = crosses(config.milestones, before, record.images_seen), agreement.highest(self._stop)
             last = state.done or stop > 0
             if last or milestone or crosses(config.checkpoint_every, before, record.images_seen):
-                self._save(milestone=milestone, last=last)
+                self._keep(milestone=milestone, last=last)
             if stop and not state.done:
                 raise Stopped(stop, state.images_seen, self.wishes.leaving)
-        outputs.finish(self.folder.path)
+        if processes.leads():
+            outputs.finish(self.folder.path)
         if state.ended is not None and state.ended.failed:
             raise SteadyganError(
                 f"stopped at {state.images_seen:,} images: {state.ended.why}", state.ended.remedy, code=1
@@ -171,6 +191,9 @@ class Run:
         if record.measured and self._broken:
             # weights and moments may be lost before any loss shows it
             record.signals[BROKEN], self._broken = 1.0, False
+        if record.measured and processes.count() > 1:
+            # whoever looks at it must find the same
+            record.signals.update(agreement.agree({name: float(value) for name, value in record.signals.items()}))
         companions = self.state.companions.values()
         orders = [order for one in companions for order in one.read(record, self.state.controls)]
         if record.measured:
@@ -201,6 +224,7 @@ class Run:
                 continue
             if self.wishes.leaving:
                 self._stop = self._stop or signal.SIGTERM
+            self._stop = agreement.highest(self._stop)
             if not self.wishes.paused or self._stop:
                 break
             waited = True
@@ -226,6 +250,8 @@ class Run:
 
     def _keep_best(self, criterion: str, value: float) -> None:
         """Put the averages beside the checkpoints, as one that is never pruned and not resumed from."""
+        if not processes.leads():
+            return
         tensors: dict[str, torch.Tensor] = {}
         checkpoint.flatten({"state": {"averages": self.state.state_dict()["averages"]}}, "", tensors)
         plain = {"images_seen": self.state.images_seen, "attempt": self.state.attempt, criterion: value}
@@ -273,6 +299,9 @@ class Run:
             "lines": self.folder.positions(),
         }
 
+    def _keep(self, *, milestone: bool, last: bool) -> None:
+        agreement.lead(lambda: self._save(milestone=milestone, last=last))
+
     def _save(self, *, milestone: bool, last: bool) -> None:
         """Save behind the run's back, or at the last one until it stands; tell of the write before this one."""
         failures = [self.keeper.wait()]
@@ -300,10 +329,12 @@ class Run:
         """Leave a report at the end, also of a run that breaks off: that is the one to read about."""
         try:
             yield
-        except SteadyganError:
-            self._report()
+        except processes.Parted:
             raise
-        self._report()
+        except SteadyganError:
+            agreement.last(self._report)
+            raise
+        agreement.last(self._report)
 
     def _report(self) -> None:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +29,7 @@ from steadygan.objectives.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss
 from steadygan.objectives.auxiliary import pack
 from steadygan.objectives.penalties import PENALTIES
 from steadygan.objectives.weights import WEIGHT_PENALTIES
-from steadygan.runtime import devices, seeding
+from steadygan.runtime import devices, processes, seeding
 from steadygan.session.caring import care
 from steadygan.session.families import CHUNK, build_players, check_players, draw_samples, family, lookup, options
 
@@ -74,6 +75,7 @@ class Wired:
 
 def prepare(config: RunConfig, data: DataSet) -> RunConfig:
     """The config with everything settled that the data decides. Raises SteadyganError where the two do not fit."""
+    check_processes(config)
     count = len(data.train)
     if count < config.batch:
         remedy = f"set batch={1 << (count.bit_length() - 1)} or add images" if count > 1 else "add images"
@@ -91,6 +93,18 @@ def prepare(config: RunConfig, data: DataSet) -> RunConfig:
     found.check(config, own, data)
     settled = {"shape": data.shape, "classes": data.classes, "options": own.model_dump(mode="json")}
     return config.model_copy(update=settled)
+
+
+def check_processes(config: RunConfig) -> None:
+    """Raise SteadyganError where the processes cannot have equal shares of every micro-batch, in whole packs."""
+    world, unit = processes.count(), config.accumulate * config.packing
+    if config.batch % (world * unit):
+        near = max(1, round(config.batch / (world * unit))) * world * unit
+        what = f"a batch of {config.batch}" + (
+            f" in {config.accumulate} micro-batches" if config.accumulate > 1 else ""
+        )
+        what += f", packed by {config.packing}," if config.packing > 1 else ""
+        raise SteadyganError(f"{what} cannot be dealt evenly to {world} processes", f"set batch={near}")
 
 
 def wire(config: RunConfig, data: DataSet, *, device: torch.device | None = None) -> Wired:
@@ -142,7 +156,7 @@ def _kit(config: RunConfig, found: Family, loss: AdversarialLoss, latent: Latent
         penalties += [LazyPenalty(name, PENALTIES[name]) for name in RESERVE_PENALTIES if name not in config.penalties]
     game = AdversarialGame(
         loss=loss,
-        latent=lambda count, device: latent(count, None, device),
+        latent=lambda count, device: processes.drawn(count, lambda number: latent(number, None, device)),
         penalties=tuple(penalties),
         weight_penalties={
             name: {kind: lookup("weight penalty", kind, WEIGHT_PENALTIES) for kind in player.weight_penalties}
@@ -162,7 +176,7 @@ def _setting(config: RunConfig, precision: torch.dtype) -> Setting:
     return Setting(
         total=config.images,
         batch=config.batch,
-        unit=config.packing * config.accumulate,
+        unit=config.packing * config.accumulate * processes.count(),
         seed=config.seed,
         accumulate=config.accumulate,
         record_every=config.record_every,
@@ -217,17 +231,23 @@ def to_batch(data: DataSet, rows: Any, device: torch.device, dtype: torch.dtype,
 
 
 def _drawer(config: RunConfig, data: DataSet, device: torch.device, dtype: torch.dtype) -> Draw:
-    """Batches by position; the last one is kept, since both players' first steps share it."""
-    order = data.order(config.seed)
+    """Batches by position, of which several processes get their shares; the last one is kept, for both players."""
+    order, parts = data.order(config.seed), config.accumulate
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     last: dict[tuple[int, int, int], Batch] = {}
 
     def draw(position: int, count: int, attempt: int) -> Batch:
         key = (position, count, attempt)
         if key not in last:
-            batch = to_batch(data, order.take(position, count, attempt=attempt), device, dtype, layout)
+            rows = np.concatenate(
+                [
+                    order.take(start, count // parts, attempt=attempt, rank=processes.rank(), world=processes.acting())
+                    for start in range(position, position + count, count // parts)
+                ]
+            )
+            batch = to_batch(data, rows, device, dtype, layout)
             if config.data.flip:
-                batch = batch._replace(real=random_flip(batch.real, 0.5))
+                batch = batch._replace(real=random_flip(batch.real, 0.5, parts))
             last.clear()
             last[key] = batch
         return last[key]
@@ -259,7 +279,10 @@ def _memorising(
 
     def sign(record: Record) -> float:
         batch = state.batch
-        train = draw(record.images_seen - batch, batch, record.attempt)
+        with processes.together():
+            train = draw(record.images_seen - batch, batch, record.attempt)
+            label = None if train.label is None else processes.whole(train.label)
+            train = Batch(processes.whole(train.real), label)
         with torch.no_grad():
             for player in state.players.values():
                 player.eval()

@@ -18,6 +18,7 @@ from steadygan.errors import nearest
 from steadygan.game.controls import UNTURNED
 from steadygan.game.orders import Order, RollBack, Stop, Tell, Turn
 from steadygan.game.state import GameState
+from steadygan.runtime import agreement, processes
 from steadygan.runtime.folder import WISHES, RunFolder, plain
 
 Place = tuple[int, int]
@@ -152,6 +153,8 @@ class Wishes:
 
     def _answer(self, wish: Wish, place: Place, refused: str, words: str) -> None:
         wish.place, wish.refused = place, refused
+        if not processes.leads():
+            return
         line = {"answer": wish.line["id"], "images_seen": place[1], "attempt": place[0]}
         with open(self.folder.path / WISHES, "a") as file:
             file.write(json.dumps(plain(line | {"done": not refused, "words": words}), separators=(",", ":")) + "\n")
@@ -160,19 +163,22 @@ class Wishes:
             os.fsync(file.fileno())
 
     def _take_in(self) -> None:
-        """Read the whole lines that were added."""
+        """Read the whole lines that were added; of several processes one reads and all hear."""
+        for line in agreement.agree(self._added() if processes.leads() else []):
+            self._take(line)
+
+    def _added(self) -> list[Mapping[str, Any]]:
         path = self.folder.path / WISHES
         try:
             if path.stat().st_size <= self._read:
-                return
+                return []
             with open(path, "rb") as file:
                 file.seek(self._read)
                 added, line_break, _ = file.read().rpartition(b"\n")
         except OSError:
-            return
+            return []
         self._read += len(added) + len(line_break)
-        for text in added.split(b"\n"):
-            self._take(_parsed(text))
+        return [_parsed(text) for text in added.split(b"\n")]
 
     def _take(self, line: Mapping[str, Any]) -> None:
         """One line: a wish, an answer (this run's own come back here, and change nothing), or neither."""
