@@ -24,6 +24,7 @@ from steadygan.game.loop import loop
 from steadygan.game.move import Batch
 from steadygan.game.round import Record, play_round
 from steadygan.game.schedules import value_at
+from steadygan.health import illness_data
 from steadygan.health.diagnoses import DIAGNOSES
 from steadygan.health.illness_moves import burst_rounds
 from steadygan.health.illnesses import ILLNESSES, parse, sicken_config, sicken_data, sicken_draw, sicken_moves
@@ -253,9 +254,13 @@ def test_small_data_of_a_set_that_is_smaller_still(digits: DataSet) -> None:
 def test_duplicates_leak_into_the_held_out_rows(digits: DataSet) -> None:
     ill = sicken_data("duplicates:2", digits, 0)
     assert len(ill.train) == len(digits.train) and len(ill.held_out) == len(digits.held_out)
-    assert set(ill.held_out) <= set(ill.train) <= set(digits.train)
-    times = np.unique(ill.train, return_counts=True)[1]
-    assert times.max() - times.min() <= 1
+    assert set(ill.train) <= set(digits.train)
+    rows, times = np.unique(ill.train, return_counts=True)
+    copied = rows[times > 2]
+    assert len(copied) == illness_data.COPIED
+    share = ILLNESSES["duplicates"].parameters[1]
+    assert times[times > 2].sum() == pytest.approx(share * len(digits.train), abs=len(copied) + 1)
+    assert np.isin(ill.held_out, copied).mean() == pytest.approx(share, abs=0.01)
 
 
 def test_a_run_is_not_resumed_on_other_data(digits: DataSet, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from steadygan.data.dataset import DataSet
+from steadygan.game.move import Batch
 from steadygan.health.checkup import Patient
+from steadygan.health.guarding import Guard
 from steadygan.session.caring import Examination
 from steadygan.session.families import family, options
 from steadygan.session.wiring import wire
@@ -21,7 +23,8 @@ def examined(lab: Any, data: DataSet) -> tuple[Patient, Any]:
     config = lab.config("dcgan", *conditional, "health.count=100", "health.mode=off")
     wired = wire(config, data)
     found = family(config)
-    examination = Examination(config, data, wired.state, found, found.latent(config, options(found, config)))
+    guard = Guard(data, lambda rows: Batch(torch.zeros(0)), flip=False)
+    examination = Examination(config, guard, wired.state, found, found.latent(config, options(found, config)))
     return examination._patient(), wired
 
 

@@ -29,7 +29,8 @@ class Diagnosis:
         urgency: a more urgent illness is treated and named first; general ones stand behind those that explain more.
         fatal: the run cannot go on with it.
         spares_learners: a game that plainly comes nearer to the data is left alone, whatever it looks like.
-        outside: its cause lies outside the game, so that no rollback helps against it or what follows from it.
+        outside: its cause lies outside the game, so that no rollback helps against it or what follows from it but with
+            a remedy that reaches it.
     """
 
     meaning: str
@@ -63,7 +64,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "look at `steadygan info DATA`, and at what was added last; take copies and blanks out",
         findings.bad_data,
         confirm=1,
-        remedies=("add-penalty",),
+        remedies=("back-distinct", "back-familiar", "add-penalty"),
         urgency=8,
         outside=True,
     ),

@@ -17,6 +17,8 @@ from steadygan.runtime import processes, seeding
 
 LEAST_HELD_OUT = 8
 """A set of few images keeps this many held out, where it has them."""
+COPIED = 8
+"""Images whose copies make up a share of a set."""
 SHIFT_AT = 0.5
 """Share of the run after which a shift of the data begins."""
 RANGE = float(2**63)
@@ -32,11 +34,16 @@ def small_data(data: DataSet, count: float, seed: int) -> DataSet:
     return _changed(data, train, held_out, f"small-data {wanted}", seed)
 
 
-def duplicates(data: DataSet, count: float, seed: int) -> DataSet:
-    """The training rows are ``count`` images over and over, and the held-out ones repeat the same few."""
-    few = _some(data.train, max(1, round(count)), "duplicates", seed)
-    train, held_out = np.sort(np.resize(few, len(data.train))), np.sort(np.resize(few, len(data.held_out)))
-    return _changed(data, train, held_out, f"duplicates {len(few)}", seed)
+def duplicates(data: DataSet, share: float, seed: int) -> DataSet:
+    """A ``share`` of the training rows are a few images over and over, and as many held-out ones repeat the same."""
+    few = _some(data.train, COPIED, "duplicates", seed)
+
+    def repeated(rows: npt.NDArray[np.int64], name: str) -> npt.NDArray[np.int64]:
+        kept = _some(rows, len(rows) - round(share * len(rows)), name, seed)
+        return np.sort(np.concatenate([kept, np.resize(few, len(rows) - len(kept))]))
+
+    train, held_out = repeated(data.train, "duplicates-train"), repeated(data.held_out, "duplicates-held-out")
+    return _changed(data, train, held_out, f"duplicates {share:g}", seed)
 
 
 def corrupt_batches(draw: Draw, share: float, config: RunConfig) -> Draw:

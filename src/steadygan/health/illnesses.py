@@ -131,8 +131,8 @@ ILLNESSES: dict[str, Illness] = {
         draw=illness_data.corrupt_batches,
     ),
     "duplicates": Illness(
-        "the training set is a few images over and over, and the held-out images repeat them",
-        (64, 16, 4),
+        "a large share of the training set is copies of a few images, and the held-out images repeat them",
+        (0.5, 0.75, 0.9),
         ("bad-data", "copying", "overfitting"),
         data=illness_data.duplicates,
     ),

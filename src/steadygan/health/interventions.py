@@ -6,11 +6,13 @@ An own intervention is one function and one line of ``INTERVENTIONS``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from steadygan.game.controls import Controls
+from steadygan.health.findings import bad_data
 from steadygan.health.findings_steps import LONG, LOPSIDED, WINDOW, first_step, penalised, shortest
+from steadygan.health.guarding import DISTINCT, FAMILIAR
 from steadygan.health.history import History
 
 OWNER = "health"
@@ -72,6 +74,7 @@ class Intervention:
         meaning: what it does, in words.
         turns: from the bench to the turns it wants; none where it has nothing (more) to give.
         once: a mark; of all remedies that bear it a run takes one, once.
+        reaches: whether it reaches causes outside the game, so that going back is no waste.
         rolls_back: whether the game first returns to the last healthy snapshot and goes on with other batches.
     """
 
@@ -79,6 +82,7 @@ class Intervention:
     turns: Callable[[Bench], Turns]
     rolls_back: bool = False
     once: str = ""
+    reaches: bool = False
 
 
 def _slower(*players: str, by: float = 0.5) -> Callable[[Bench], Turns]:
@@ -172,6 +176,22 @@ def _all_fakes(bench: Bench) -> Turns:
     return bench.scaled("top_k", 1 / share, 1.0, 100.0) if 0 < share < 1 else {}
 
 
+def _distinct(bench: Bench) -> Turns:
+    """Copies passed over, where that is what is wrong with the data."""
+    return bench.moved(DISTINCT, 1.0, 1.0) if "health/duplicates" in _wrong_with_data(bench) else {}
+
+
+def _familiar(bench: Bench) -> Turns:
+    """Strange reals replaced, where batches are not like the others."""
+    return bench.moved(FAMILIAR, 1.0, 1.0) if any("real/" in name for name in _wrong_with_data(bench)) else {}
+
+
+def _wrong_with_data(bench: Bench) -> Iterable[str]:
+    """Names of the signs that the data are told of by."""
+    finding = bad_data(bench.history)
+    return finding.evidence if finding else ()
+
+
 INTERVENTIONS: dict[str, Intervention] = {
     "pace": Intervention("learning rates set by how far a step moves the weights", _pace, once="pace"),
     "back-pace": Intervention(
@@ -215,6 +235,18 @@ INTERVENTIONS: dict[str, Intervention] = {
         "back to the last healthy snapshot, penalties R1 and R2 added and learning rates set by their steps",
         lambda bench: (added | _pace(bench)) if (added := _add_penalty(bench)) else {},
         True,
+    ),
+    "back-distinct": Intervention(
+        "back to the last healthy snapshot; from now on each distinct image is read once an epoch",
+        _distinct,
+        True,
+        reaches=True,
+    ),
+    "back-familiar": Intervention(
+        "back to the last healthy snapshot; from now on stored images stand in for reals unlike all of them",
+        _familiar,
+        True,
+        reaches=True,
     ),
     "back-guard": Intervention(
         "back to the last healthy snapshot; from now on steps whose gradient is not finite are left out",

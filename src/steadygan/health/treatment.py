@@ -169,6 +169,8 @@ class Treatment:
         ]
         if cured:
             self.case = None
+            # a guard keeps out what came from outside, and what else shows has causes of its own
+            self.outside = self.outside and not diagnosis.outside
             return orders, True
         if ended and not fatal:
             self.case = None
@@ -199,7 +201,8 @@ class Treatment:
             self.steps[case.diagnosis] = step + 1
             name = remedies[step]
             remedy = self.interventions[name]
-            barred = remedy.rolls_back and (outside or not self._may_go_back(record.images_seen))
+            vain = outside and not remedy.reaches
+            barred = remedy.rolls_back and (vain or not self._may_go_back(record.images_seen))
             if name in self.config.without or barred:
                 continue
             paces = {player: median(steps) for player, steps in self.paces.items() if steps}

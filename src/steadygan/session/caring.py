@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from steadygan.config import RunConfig
-from steadygan.data.dataset import DataSet
 from steadygan.game.state import GameState
 from steadygan.games.family import Family
 from steadygan.games.latents import Latent
 from steadygan.health.checkup import Patient
+from steadygan.health.guarding import Guard
 from steadygan.health.monitor import Examine, Monitor
 from steadygan.health.signal_baseline import Baseline
 from steadygan.health.signals import examine
@@ -28,16 +28,21 @@ CHUNK = 64
 
 
 class Examination:
-    """A check-up of a run on call: the same latents and the same rows every time, so that only the game changes."""
+    """A check-up of a run on call: the same latents and the same rows every time, so that only the game changes.
 
-    def __init__(self, config: RunConfig, data: DataSet, state: GameState, family: Family, latent: Latent) -> None:
-        self.config, self.data, self.state = config, data, state
+    The rows are those of the set as the controls want it read.
+    """
+
+    def __init__(self, config: RunConfig, guard: Guard, state: GameState, family: Family, latent: Latent) -> None:
+        self.config, self.guard, self.state, self.data = config, guard, state, guard.data
         self.family, self.latent = family, latent
         self._known: tuple[Patient, Baseline] | None = None
 
     def __call__(self, memory: Mapping[str, Tensor]) -> tuple[dict[str, float], dict[str, Tensor]]:
         """This check-up's signals, and what it leaves for the next one."""
-        if self._known is None:
+        wanted = self.guard.chosen(self.state.controls)
+        if self._known is None or self.data is not wanted:
+            self.data = wanted
             patient = self._patient()
             self._known = patient, Baseline.of(patient.real, patient.held_out, patient.reference)
         patient, baseline = self._known
@@ -140,8 +145,8 @@ def _by_one(examine: Examine) -> Examine:
     return examined
 
 
-def care(config: RunConfig, data: DataSet, state: GameState, family: Family, latent: Latent) -> None:
+def care(config: RunConfig, guard: Guard, state: GameState, family: Family, latent: Latent) -> None:
     """Give the game a monitor, where health is on."""
     if config.health.mode != "off":
-        examination = Examination(config, data, state, family, latent)
+        examination = Examination(config, guard, state, family, latent)
         state.companions["health"] = Monitor(config.health, config.images, _by_one(examination))

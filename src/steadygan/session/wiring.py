@@ -13,6 +13,7 @@ from torch import Tensor
 from steadygan.config import RunConfig, constant
 from steadygan.data.augmentation import augment, random_flip, resolve
 from steadygan.data.dataset import DataSet
+from steadygan.data.order import Order
 from steadygan.errors import SteadyganError
 from steadygan.game.average import Average
 from steadygan.game.controls import Controls
@@ -24,6 +25,7 @@ from steadygan.games.adversarial import AdversarialGame, LazyPenalty
 from steadygan.games.family import Family, Kit
 from steadygan.games.latents import Latent
 from steadygan.health.adaptive import AdaptiveAugmentation, signs
+from steadygan.health.guarding import DISTINCT, FAMILIAR, Guard
 from steadygan.health.illnesses import sicken_draw, sicken_moves
 from steadygan.objectives.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss, smooth
 from steadygan.objectives.auxiliary import pack
@@ -130,13 +132,15 @@ def wire(config: RunConfig, data: DataSet, *, device: torch.device | None = None
         setting=_setting(config, precision),
         averages={name: Average(players[name]) for name in found.averages},
     )
-    draw = sicken_draw(config.sicken, _drawer(config, data, place, own), config)
+    guard = Guard(data, lambda rows: to_batch(data, rows, place, own, torch.contiguous_format), flip=config.data.flip)
+    draw = sicken_draw(config.sicken, _drawer(config, guard, state.controls, place, own), config)
+    draw = guard.over(draw, state.controls, config.seed, config.accumulate)
     if config.augmentation.adaptive:
         sign = signs if loss.signs else _memorising(state, draw, _held_out(config, data, place, own), config, found)
         plan = config.augmentation
         state.companions["augmentation"] = AdaptiveAugmentation(sign, plan.target, plan.speed, config.batch)
     latent = found.latent(config, options(found, config))
-    care(config, data, state, found, latent)
+    care(config, guard, state, found, latent)
     moves = found.moves(_kit(config, found, loss, latent, data))
     return Wired(config, state, sicken_moves(config.sicken, moves, config), draw, place)
 
@@ -208,7 +212,8 @@ def _controls(config: RunConfig, found: Family, images: int) -> Controls:
         for name in RESERVE_PENALTIES:
             if name not in config.penalties:
                 controls.declare(f"penalty.{name}", 0.0)
-    controls.declare("skip_broken", 0.0, 0.0, 1.0)
+    for name in ("skip_broken", DISTINCT, FAMILIAR):
+        controls.declare(name, 0.0, 0.0, 1.0)
     controls.declare("average.half_life", config.average.half_life)
     for name, (low, high) in RANGES.items():
         if name in found.knobs:
@@ -230,15 +235,19 @@ def to_batch(data: DataSet, rows: Any, device: torch.device, dtype: torch.dtype,
     return Batch(images.contiguous(memory_format=layout), label)
 
 
-def _drawer(config: RunConfig, data: DataSet, device: torch.device, dtype: torch.dtype) -> Draw:
+def _drawer(config: RunConfig, guard: Guard, controls: Controls, device: torch.device, dtype: torch.dtype) -> Draw:
     """Batches by position, of which several processes get their shares; the last one is kept, for both players."""
-    order, parts = data.order(config.seed), config.accumulate
+    orders, parts = dict[DataSet, Order](), config.accumulate
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    last: dict[tuple[int, int, int], Batch] = {}
+    last: dict[tuple[DataSet, int, int, int], Batch] = {}
 
     def draw(position: int, count: int, attempt: int) -> Batch:
-        key = (position, count, attempt)
+        data = guard.chosen(controls)
+        key = (data, position, count, attempt)
         if key not in last:
+            if data not in orders:
+                orders[data] = data.order(config.seed)
+            order = orders[data]
             rows = np.concatenate(
                 [
                     order.take(start, count // parts, attempt=attempt, rank=processes.rank(), world=processes.acting())
