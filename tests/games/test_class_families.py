@@ -140,6 +140,19 @@ def test_infogan_has_the_codes_that_were_asked_for(categories: int, values: int)
     assert float(found["auxiliary/category"].values.detach().mean()) < 10 * math.log(categories)
 
 
+def test_noise_beside_the_codes_is_as_loud_as_asked_for(data: DataSet) -> None:
+    plain, quiet = (Bench(data, "infogan", f"options.noise={factor}") for factor in (1, 0.25))
+    drawn = []
+    for bench in (plain, quiet):
+        torch.manual_seed(3)
+        bench.terms(0)
+        drawn.append(bench.play.shared["latents.0"])
+    torch.testing.assert_close(drawn[1][:, :6], 0.25 * drawn[0][:, :6])
+    assert torch.equal(drawn[1][:, 6:], drawn[0][:, 6:]), "categories and values are what they were"
+    with pytest.raises(SteadyganError, match="options.noise"):
+        config(data, "infogan", "options.noise=0")
+
+
 # semi-supervised
 
 

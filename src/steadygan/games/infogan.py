@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
@@ -27,6 +28,8 @@ class Options(Settings):
     """Choices of the code ``category``, drawn evenly."""
     values: int = Field(2, ge=0, le=100)
     """Codes ``value1``, ``value2``, ... of U(-1, 1)."""
+    noise: float = Field(1.0, gt=0.0, le=10.0)
+    """Factor on the noise; where it is small beside the codes, these decide what is shown."""
     category_weight: Scheduled = constant(1.0)
     """Weight of reading the category, for both players; the paper's is 1."""
     value_weight: Scheduled = constant(0.1)
@@ -63,9 +66,18 @@ class Information:
 
 
 def latent(config: RunConfig, options: Options) -> Latent:
-    """Noise, then one category and some values."""
+    """Noise, then one category and some values.
+
+    Little noise beside a category's 1 begins with one image a category, which grows over what lies around it
+    (Mukherjee et al. 2019, ClusterGAN); noise as loud as the codes shows everything without them.
+    """
     names = [f"value{number + 1}" for number in range(options.values)]
-    return coded(config.latent.size, LATENTS[config.latent.distribution], {"category": options.categories}, names)
+    distribution = LATENTS[config.latent.distribution]
+
+    def noise(count: int, size: int, source: torch.Generator | None, device: torch.device | None) -> Tensor:
+        return distribution(count, size, source, device) * options.noise
+
+    return coded(config.latent.size, noise, {"category": options.categories}, names)
 
 
 def moves(kit: Kit) -> tuple[Move, ...]:
