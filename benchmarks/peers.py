@@ -4,6 +4,7 @@
     python benchmarks/peers.py --speed --threads 2 4            every cell that the results file lacks
     python benchmarks/peers.py --quality --threads 1 --seeds 1
     python benchmarks/peers.py --table                          docs/peers.md anew
+    python benchmarks/peers.py --table                          docs/peers.md anew
     python benchmarks/peers.py --quick                          does it run? half a minute; keeps nothing
 
 ``--speed``: the full round at equal networks. The peer plays its own loop or its own training step; our engine plays
@@ -39,7 +40,6 @@ TOLERANCE = 0.01
 FIRST_LOOK, GROWTH = 8.0, 1.2
 OURS = ("default", "dcgan")
 THEIRS = ("examples", "PyTorch-GAN", "torchgan")
-LADDER = (200.0, 100.0, 50.0, 20.0, 10.0)
 
 REPOSITORIES = {
     "examples": ("https://github.com/pytorch/examples", "77f55b912142e11fcfdf5b530231fb9c52f181e8"),
@@ -167,11 +167,6 @@ def look_of(played: Played, found: dict[str, Any]) -> dict[str, float]:
     """Clock and figures at one look."""
     clock = {"wall": round(played.wall, 2), "cpu": round(played.cpu, 2), "images_seen": played.images}
     return clock | {name: found[name] for name in ("frechet", "top_probability", "smallest_class")}
-
-
-def reached(looks: list[dict[str, float]], distance: float) -> dict[str, float] | None:
-    """The first look at or below a distance."""
-    return next((look for look in looks if look["frechet"] <= distance), None)
 
 
 def setup_of(cell: Cell, options: argparse.Namespace, place: str, player: str) -> Setup:

@@ -34,9 +34,8 @@ from steadygan.config import (
 )
 from steadygan.data.dataset import DataSet
 
-ROWS, LENGTH = 4_096, 60_000
+ROWS, LENGTH = 1_024, 60_000
 BATCH = 64
-LEAST = 64
 
 
 class Game(NamedTuple):
