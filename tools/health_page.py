@@ -49,7 +49,7 @@ def _diagnosis(name: str, one: Diagnosis) -> str:
     seen = "once" if one.confirm == 1 else f"{one.confirm} times in a row"
     tried = ", then ".join(f"`{remedy}`" for remedy in one.remedies) or "nothing: it is only told of"
     end = " Where nothing helps, the run ends with the best that there is." if one.fatal else ""
-    end += " Its cause lies outside the game, so nothing goes back as long as it is seen." if one.outside else ""
+    end += " Its cause lies outside the game: only a remedy that reaches it goes back." if one.outside else ""
     return "\n".join(
         [
             f"### `{name}`",
