@@ -194,9 +194,11 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """Our commit."""
-    command = ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+    """Our commit, with a plus where the package has been changed since."""
+    git = ["git", "-C", str(HERE)]
+    head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "../src"], capture_output=True, check=False)
+    return head.stdout.strip() + ("+" if changed.returncode == 1 else "") or "unknown"
 
 
 def cells(options: argparse.Namespace) -> list[Cell]:
@@ -249,30 +251,41 @@ def options_from(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
+def measure(cell: Cell, options: argparse.Namespace) -> None:
+    """One cell, kept at once."""
+    load = round(os.getloadavg()[0], 2)
+    found = measure_speed(cell, options) if cell.kind == "speed" else measure_quality(cell, options)
+    about = {"commit": commit(), "machine": machine(), "torch": torch.__version__, "load_before": load}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    with options.out.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"cell": cell.key, **cell._asdict(), **found, **about}) + "\n")
+    shown = {key: value for key, value in found.items() if key != "looks"}
+    print(cell.key, json.dumps(shown), flush=True)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measure what the results file lacks, keeping every cell at once."""
     options = options_from(arguments)
     if options.bring:
         print(bring())
-    there = kept(options.out)
+    there, failed = kept(options.out), 0
     for cell in cells(options):
         if cell.key in there and not options.again:
             continue
         if cell.player in REPOSITORIES and not (options.peers / cell.player).is_dir():
             print(f"{cell.player}: left out, since it is not in {options.peers} (see --bring)", flush=True)
             continue
-        load = round(os.getloadavg()[0], 2)
-        found = measure_speed(cell, options) if cell.kind == "speed" else measure_quality(cell, options)
-        about = {"commit": commit(), "machine": machine(), "torch": torch.__version__, "load_before": load}
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        with options.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"cell": cell.key, **cell._asdict(), **found, **about}) + "\n")
-        shown = {key: value for key, value in found.items() if key != "looks"}
-        print(cell.key, json.dumps(shown), flush=True)
+        try:
+            measure(cell, options)
+        except RuntimeError as error:
+            failed += 1
+            print(f"{cell.key}: not measured, since {error}", flush=True)
     if options.table:
         from peers_table import write_page
 
         write_page(kept(options.out))
+    if failed:
+        raise SystemExit(f"{failed} of the cells could not be measured")
 
 
 if __name__ == "__main__":

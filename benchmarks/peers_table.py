@@ -62,12 +62,14 @@ def speed_words(rows: list[Row]) -> Iterator[str]:
     """What the goal says about them, and how they were made."""
     for threads in sorted({row["threads"] for row in rows}):
         found = {row["player"]: row["times_faster"]["median"] for row in rows if row["threads"] == threads}
+        by_cpu = {row["player"]: row["times_less_cpu"]["median"] for row in rows if row["threads"] == threads}
         reached = sorted(name for name, times in found.items() if times >= SPEED_GOAL)
         least = min(found, key=lambda name: found[name])
         yield (
             f"With {number(threads, 'thread')}: at least {SPEED_GOAL} times faster on the networks of {len(reached)} "
             f"of {len(found)} peers{' (' + ', '.join(reached) + ')' if reached else ''}; least on those of {least}, "
-            f"{found[least]:.2f} times."
+            f"{found[least]:.2f} times. By the processor's seconds the medians lie between "
+            f"{min(by_cpu.values()):.2f} and {max(by_cpu.values()):.2f}."
         )
     yield made(rows)
 

@@ -249,6 +249,28 @@ def test_cells_that_are_there_are_not_measured_again(
     assert {"commit", "machine", "torch", "load_before"} <= set(rows[0])
 
 
+def test_a_cell_that_fails_is_told_of_and_the_others_are_measured(
+    scripts: dict[str, ModuleType],
+    stranger: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    peers, out = scripts["peers"], tmp_path / "peers.jsonl"
+
+    def measure(cell: Any, options: Any) -> dict[str, Any]:
+        if cell.threads == 1:
+            raise RuntimeError("engine has ended")
+        return {}
+
+    monkeypatch.setattr(peers, "measure_speed", measure)
+    common = ["--speed", "--only", "PyTorch-GAN", "--peers", str(stranger), "--out", str(out)]
+    with pytest.raises(SystemExit, match="1 of the cells"):
+        peers.main([*common, "--threads", "1", "2"])
+    assert "speed/PyTorch-GAN/1/0/0.0: not measured, since engine has ended" in capsys.readouterr().out
+    assert list(peers.kept(out)) == ["speed/PyTorch-GAN/2/0/0.0"]
+
+
 @pytest.mark.slow
 def test_two_processes_take_turns(scripts: dict[str, ModuleType], stranger: Path, tmp_path: Path) -> None:
     out = tmp_path / "peers.jsonl"
