@@ -39,18 +39,20 @@ def highest(number: int) -> int:
     return int(found)
 
 
-def agree(value: T) -> T:
-    """What the first process has, whatever the others have: anything that JSON can hold."""
+def agree(value: T, of: int = 0) -> T:
+    """What process ``of`` has, whatever the others have: anything that JSON can hold."""
     import torch.distributed as dist
 
     if count() == 1:
         return value
-    said = bytearray(json.dumps(value).encode() if leads() else b"")
+    said = bytearray(json.dumps(value).encode() if rank() == of else b"")
     length = torch.tensor(len(said))
     with asked():
-        dist.broadcast(length, 0)
-        text = torch.frombuffer(said, dtype=torch.uint8) if leads() else torch.empty(int(length), dtype=torch.uint8)
-        dist.broadcast(text, 0)
+        dist.broadcast(length, of)
+        text = torch.empty(int(length), dtype=torch.uint8)
+        if rank() == of:
+            text = torch.frombuffer(said, dtype=torch.uint8)
+        dist.broadcast(text, of)
     agreed: T = json.loads(text.numpy().tobytes())
     return agreed
 
@@ -62,15 +64,15 @@ def same(what: str, value: Any) -> None:
     """
     if count() == 1:
         return
-    first = agree(value)
     own = json.loads(json.dumps(value))
-    differ = highest(rank() + 1 if own != first else 0)
+    first = agree(own)
+    differ = highest(rank() if own != first else 0)
     if not differ:
         return
-    words = f"process {differ - 1} has other {what} than process 0"
-    if own != first and isinstance(own, dict) and isinstance(first, dict):
-        keys = [key for key in {**first, **own} if first.get(key) != own.get(key)]
-        words += f" ({', '.join(f'{key} {own.get(key)!r} instead of {first.get(key)!r}' for key in keys[:4])})"
+    other, words = agree(own, differ), f"process {differ} has other {what} than process 0"
+    if isinstance(other, dict) and isinstance(first, dict):
+        keys = [key for key in {**first, **other} if first.get(key) != other.get(key)]
+        words += f" ({', '.join(f'{key} {other.get(key)!r} instead of {first.get(key)!r}' for key in keys[:4])})"
     raise SteadyganError(words, "start all of them with the same command, on the same data")
 
 
