@@ -31,7 +31,10 @@ playing = _sibling("playing")
 TOLERANCE = 1e-10
 """In float64; the batch is added up in another order, and nothing else differs."""
 
-PENALTIES = "gradient gradient-zero gradient-one-sided r1 r2 r1-approximate r2-approximate dragan".split()
+PENALTIES = (
+    *("gradient", "gradient-zero", "gradient-one-sided", "dragan"),
+    *("r1", "r2", "r1-approximate", "r2-approximate"),
+)
 BROAD: dict[str, tuple[str, ...]] = {
     "statistics of a batch under penalties": (
         *("dcgan", "penalties.r1.weight=1", "penalties.gradient.weight=5", "discriminator.network.dropout=0.3"),
