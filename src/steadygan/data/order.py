@@ -146,7 +146,7 @@ class ReadAhead(Order):
             return super(ReadAhead, self).take(start, count, attempt=attempt, rank=rank, world=world)
 
         found = at(position)
-        for step in range(1, AHEAD + 1):
+        for step in range(AHEAD + 1):
             self._images.expect(at(position + step * count))
         if self._blocks is not None:
             self._images.soon(at(position + self._window))

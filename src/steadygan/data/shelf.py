@@ -72,7 +72,10 @@ def names_shards(source: str) -> bool:
         return True
     path = Path(source).expanduser()
     if path.is_dir():
-        endings = {ending for entry in os.scandir(path) if (ending := os.path.splitext(entry.name)[1].lower())}
+        try:
+            endings = {os.path.splitext(name)[1].lower() for name in os.listdir(path)}
+        except OSError:  # whoever lists its images says so
+            return False
         return ".tar" in endings and not endings & EXTENSIONS
     return re.search(r"\.(tar|tgz)(\.\w+)?$", source, re.IGNORECASE) is not None
 
