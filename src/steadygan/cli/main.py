@@ -48,7 +48,7 @@ def train(
     """Train a GAN on DATA.
 
     Args:
-        data: digits, mnist, fashion-mnist, cifar10, or a folder or zip of images, or an .npy or .npz file
+        data: digits, mnist, fashion-mnist, cifar10, or a folder or zip of images, shards (.tar), .npy or .npz
         recipe: one that `steadygan recipes` lists; auto chooses from the data
         minutes: how long it may take; size and length are planned to fit
         images: length in real images seen, instead of minutes
