@@ -36,6 +36,8 @@ def steps(*values: float) -> Curve:
 
 
 HEALTHY: dict[str, Curve] = {
+    "control/momentum.generator": flat(0.5),
+    "control/momentum.discriminator": flat(0.5),
     "discriminator/loss": falls(1.4, 0.9),
     "generator/loss": falls(0.7, 1.2),
     "discriminator/real_logits": falls(0.1, 1.0),
@@ -174,7 +176,21 @@ ILL: dict[str, Sequence[tuple[dict[str, Curve], float]]] = {
         ({"real/deviation": lambda progress: 9.0 if 0.5 < progress < 0.55 else 0.6}, 0.6),
     ],
     "shock": [({"generator/update": lambda progress: 0.008 if progress < 0.5 else 0.0004}, 0.52)],
-    "unbounded": [({"discriminator/real_logits": lambda progress: 10 ** (2 + 10 * progress)}, 0.5)],
+    "momentum": [
+        ({"control/momentum.generator": flat(0.9), "generator/update": flat(0.03)}, 0.1),
+        ({"control/momentum.discriminator": flat(0.95), "discriminator/update": flat(0.02)}, 0.1),
+    ],
+    "unbounded": [
+        ({"discriminator/real_logits": lambda progress: 10 ** (2 + 10 * progress)}, 0.5),
+        (
+            {
+                "control/penalty.r1": flat(0.0),
+                "discriminator/real_logits": flat(-7.0),
+                "discriminator/fake_logits": flat(-9.0),
+            },
+            0.2,
+        ),
+    ],
     "smothered": [
         ({"penalty/r1": flat(40.0)}, 0.1),
         (

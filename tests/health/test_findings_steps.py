@@ -12,6 +12,7 @@ from steadygan.health.findings_steps import (
     few_images,
     first_step,
     long_steps,
+    momentum,
     penalised,
     rounds,
     shock,
@@ -46,7 +47,7 @@ def course(count: int, **changes: float) -> History:
 
 
 def found(history: History) -> set[str]:
-    looks = (long_steps, short_steps, smothered, unbounded, few_images, few_fakes, shock, swollen)
+    looks = (momentum, long_steps, short_steps, smothered, unbounded, few_images, few_fakes, shock, swollen)
     return {look.__name__ for look in looks if look(history)}
 
 
@@ -77,6 +78,31 @@ def test_a_discriminator_that_has_won_takes_short_steps_at_any_rate() -> None:
             place * EVERY, {"generator/update": 0.05, "discriminator/update": size, "round": place * EVERY / 64}
         )
         assert long_steps(history) is None
+
+
+def test_momentum_is_told_of_where_steps_are_not_short() -> None:
+    much = {"control_per_momentum.generator": 0.9}
+    assert found(course(20, **much)) == {"momentum"}
+    assert found(course(20, **much, generator_per_update=0.008)) == set()
+    assert found(course(20, **{"control_per_momentum.generator": 0.5})) == set()
+    assert found(course(4, **much)) == set(), "too few records"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"control_per_penalty.r1": 0.0}, True),
+        ({}, False),
+        ({"control_per_penalty.r1": 0.1}, False),
+        ({"control_per_penalty.r1": 0.0, "control_per_weight_clip": 0.01}, False),
+        ({"control_per_penalty.r1": 0.0, "discriminator_per_fake_logits": 2.0}, False),
+    ],
+    ids=["no penalty", "not known", "a penalty", "clipped", "further apart than off"],
+)
+def test_logits_that_wander_off_together(changes: dict[str, float], told: bool) -> None:
+    off = {"discriminator_per_real_logits": 7.0, "discriminator_per_fake_logits": 5.0} | changes
+    assert (unbounded(course(40, **off)) is not None) == told
+    assert unbounded(course(20, **off)) is None, "at first they may"
 
 
 def test_steps_behind_clipped_weights_tell_nothing() -> None:
@@ -134,7 +160,7 @@ def test_steps_that_only_look_short_beside_large_weights_are_not_made_longer() -
     assert found(course(10, **large)) == {"swollen"}
     assert found(course(10, **large | {"health_per_spectral.generator": 12.0})) == {"short_steps"}
     held = {"penalty_per_r1": 0.1, "control_per_penalty.r1": 0.5}
-    assert found(course(10, **large, **held)) == set(), "penalties pull them in"
+    assert found(course(10, **large, **held)) == {"swollen"}, "with penalties as without"
 
 
 def test_penalties_count_with_their_weight() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steadygan.config import ScheduleConfig
 from steadygan.game.controls import Controls
 from steadygan.health.history import History
 from steadygan.health.interventions import INTERVENTIONS, OWNER, Bench, Turns
@@ -16,6 +17,9 @@ TOTAL = 100_000
 KNOBS = {
     "learning_rate.generator": (0.001, 10.0),
     "learning_rate.discriminator": (0.002, 10.0),
+    "momentum.generator": (0.0, 0.999),
+    "momentum.discriminator": (0.0, 0.999),
+    "max_gain.generator": (0.0, math.inf),
     "steps.generator": (1.0, 100.0),
     "steps.discriminator": (1.0, 100.0),
     "clip.generator": (0.0, math.inf),
@@ -27,6 +31,7 @@ KNOBS = {
     "instance_noise": (0.0, 10.0),
     "weight_clip": (0.0, math.inf),
     "feature_matching": (0.0, math.inf),
+    "spectrum_matching": (0.0, math.inf),
     "lecam": (0.0, math.inf),
     "average.half_life": (500.0, math.inf),
     "skip_broken": (0.0, 1.0),
@@ -39,6 +44,7 @@ GAMES = {
     "clipped weights": {"weight_clip": 0.01},
     "augmented": {"augmentation": 0.5},
     "few fakes": {"top_k": 0.1},
+    "much momentum": {"momentum.generator": 0.9, "momentum.discriminator": 0.9},
     "all": WITH_PENALTY | {"weight_clip": 0.01, "augmentation": 0.2, "instance_noise": 0.1, "feature_matching": 0.5},
 }
 SIGNALS = {
@@ -89,7 +95,7 @@ def test_it_turns_what_is_there_within_its_room_and_has_an_end(name: str, game: 
         assert turns.keys() <= KNOBS.keys()
         for control, (factor, shift) in turns.items():
             low, high = patient.controls.room(control)
-            assert factor > 0 and math.isfinite(factor) and math.isfinite(shift)
+            assert factor >= 0 and math.isfinite(factor) and math.isfinite(shift)
             assert low <= before[control] * 1.0 <= high
             assert low <= patient.controls[control] <= high
     else:
@@ -133,6 +139,17 @@ def test_it_gives_nothing_where_nothing_is_there(name: str) -> None:
         ("back-guard", {}, {"skip_broken": 1.0}),
         ("shorter-steps", {}, {"learning_rate.discriminator": 0.0001}),
         ("back-shorter-steps", {}, {"learning_rate.discriminator": 0.0001}),
+        ("back-calm", {"momentum.generator": 0.5}, {}),
+        ("back-calm", {"momentum.generator": 0.9}, {"momentum.generator": 0.0}),
+        (
+            "back-calm",
+            {"momentum.discriminator": 0.9},
+            {"momentum.discriminator": 0.0, "learning_rate.discriminator": 0.002 * 0.013 / (2.2 * 0.2)},
+        ),
+        ("back-trim", {}, {"max_gain.generator": 2.0}),
+        ("back-spectrum", {}, {"spectrum_matching": 1.0}),
+        ("back-shorter-steps", {"learning_rate.discriminator": 2.0}, {"learning_rate.discriminator": 0.001}),
+        ("shorter-steps", {"learning_rate.discriminator": 2.0}, {"learning_rate.discriminator": 0.1}),
         ("back-lighter", WITH_PENALTY, {"penalty.r1": 1 / 30, "penalty.r2": 1 / 30}),
         ("back-lighter", {"weight_clip": 0.01}, {"weight_clip": 0.64}),
         ("back-all-fakes", {"top_k": 0.1}, {"top_k": 1.0}),
@@ -161,6 +178,31 @@ def test_the_pace_is_set_by_the_first_steps_of_players_far_off() -> None:
     slow = Patient({}, {"generator": 0.001, "discriminator": 0.02})
     slow.take("pace")
     assert slow.controls["learning_rate.generator"] == pytest.approx(0.015)
+
+
+def test_rates_that_rise_are_held_where_they_began() -> None:
+    patient = Patient({})
+    rising = ScheduleConfig(kind="linear", value=0.001, end=0.5)
+    patient.controls.declare("learning_rate.generator", rising, 0.0, 10.0)
+    patient.controls.at(0)
+    assert patient.controls.risen("learning_rate.generator") == 1.0
+    assert "learning_rate.generator" not in patient.wants("back-shorter-steps")
+    patient.controls.at(TOTAL // 4)
+    assert patient.take("back-shorter-steps") == {"learning_rate.generator": (0.0, 0.001)}
+    for clock in (0, TOTAL // 4, TOTAL):
+        patient.controls.at(clock)
+        assert patient.controls["learning_rate.generator"] == pytest.approx(0.001)
+    patient.take("slower-generator")
+    assert patient.controls["learning_rate.generator"] == pytest.approx(0.0005), "what is held can be lowered"
+
+
+def test_a_warm_up_does_not_rise() -> None:
+    patient = Patient({})
+    patient.controls.declare("learning_rate.generator", ScheduleConfig(value=0.001, warm_up=1_000), 0.0, 10.0)
+    for clock in (100, 500, 1_000, TOTAL):
+        patient.controls.at(clock)
+        assert patient.controls.risen("learning_rate.generator") == 1.0
+    assert patient.controls.first("learning_rate.generator") == 0.001
 
 
 def test_the_pace_is_left_alone_behind_clipped_weights() -> None:

@@ -37,17 +37,26 @@ OUTWEIGHED = 3.0
 """How many times as heavy as the difference of the mean logits penalties may be."""
 FLAT = 2e-5
 """Difference between the mean logits of reals and fakes that is none."""
+MUCH = 0.8
+"""Momentum that a step remembers five others and more with."""
+BRISK = 0.01
+"""Steps beside the weights that are not short."""
 SHOCK = 8.0
 """How many times shorter steps may become at once for the same gradient; in healthy runs it is 5.2 at most."""
 TOLD_APART = 0.1
 """Share of the loss below which the difference of the mean logits makes no difference to it."""
+LOGITS = ("discriminator/real_logits", "discriminator/fake_logits")
+LEVEL = 2.0
+"""Size of all logits that only a loss of differences lets them have, where it is more than their difference."""
 APART = 1e4
 """Difference between the mean logits of reals and fakes that no bounded discriminator reaches."""
+ADRIFT = 1.25
+"""How many times as far from 0 as apart logits are that have wandered off."""
 FEWEST = 8
 """Images a step below which its direction is mostly chance."""
 KNOWN = (
     *("control/weight_clip", "control/top_k", "control/steps.discriminator"),
-    *("control/learning_rate.", "control/penalty."),
+    *("control/learning_rate.", "control/momentum.", "control/penalty."),
 )
 """Controls that change what a sign means, by how they begin."""
 
@@ -94,6 +103,18 @@ def long_steps(history: History) -> Finding | None:
     )
 
 
+def momentum(history: History) -> Finding | None:
+    """Much momentum in steps that are not short: they answer to where the opponent stood long before."""
+    for player in PLAYERS:
+        amount, length = history.last(f"control/momentum.{player}", 0.0), first_step(history, player)
+        if amount > MUCH and length > BRISK:
+            evidence = {f"control/momentum.{player}": amount, f"{player}/update": length}
+            others = f"a step of the {player} remembers about {1 / max(1 - amount, 1e-3):.0f} others"
+            words = f"{others}, and changes its weights by {length:.1%}"
+            return Finding(length / BRISK, evidence, words)
+    return None
+
+
 def _short(history: History, player: str) -> Finding | None:
     """The player's first steps, where they are too short; a loss that asks nothing of it yet gives steps of 0."""
     size, least = first_step(history, player), shortest(history)
@@ -113,12 +134,9 @@ def short_steps(history: History) -> Finding | None:
 
 
 def swollen(history: History) -> Finding | None:
-    """A layer of the generator starts with weights so large that steps are nothing beside them.
-
-    A game with penalties pulls them in by itself.
-    """
+    """A layer of the generator starts with weights so large that steps are nothing beside them."""
     gain, finding = history.early(GAIN, 2), _short(history, "generator")
-    if finding is None or not gain > SWOLLEN or penalised(history) > 0:
+    if finding is None or not gain > SWOLLEN:
         return None
     words = f"a layer of the generator has a gain of {gain:.0f}, and {finding.words}"
     return Finding(gain / SWOLLEN, {**finding.evidence, GAIN: gain}, words)
@@ -178,16 +196,30 @@ def few_fakes(history: History) -> Finding | None:
 
 
 def unbounded(history: History) -> Finding | None:
-    """The logits of reals and fakes have moved apart by orders of magnitude, and go on."""
-    names = ("discriminator/real_logits", "discriminator/fake_logits")
-    if history.count(names[0]) < 2 * WINDOW:
+    """Logits move apart by orders of magnitude, or wander off together where there is no penalty."""
+    if history.count(LOGITS[0]) < 2 * WINDOW:
         return None
-    gap = abs(history.now(names[0], WINDOW) - history.now(names[1], WINDOW))
-    first = abs(history.early(names[0], WINDOW) - history.early(names[1], WINDOW))
+    gap = abs(history.now(LOGITS[0], WINDOW) - history.now(LOGITS[1], WINDOW))
+    first = abs(history.early(LOGITS[0], WINDOW) - history.early(LOGITS[1], WINDOW))
     if not gap > max(APART, 100 * first):
-        return None
+        return _adrift(history, gap)
     words = f"the logits of reals and fakes lie {gap:.2g} apart (were {first:.2g})"
-    return Finding(gap / APART, {name: history.now(name, WINDOW) for name in names}, words)
+    return Finding(gap / APART, {name: history.now(name, WINDOW) for name in LOGITS}, words)
+
+
+def _adrift(history: History, gap: float) -> Finding | None:
+    """Logits far from 0 beside their difference, where nothing holds the discriminator.
+
+    A loss that asks for the difference alone lets them; a penalty on the slope keeps them near all the same.
+    """
+    names = [name for name in history.points if name.startswith("control/penalty.") and name.count(".") == 1]
+    held = not names or history.last(CLIP, 0.0) > 0 or any(history.last(name) > 0 for name in names)
+    sides = {name: history.now(name, WINDOW) for name in LOGITS}
+    level = abs(sum(sides.values())) / 2
+    if held or history.progress < BEGINNING or not level > max(LEVEL, ADRIFT * gap):
+        return None
+    words = f"without any penalty the logits have wandered off by {level:.2g}, and lie {gap:.2g} apart"
+    return Finding(level / LEVEL, sides, words)
 
 
 def _answer(history: History, player: str) -> list[float]:

@@ -74,6 +74,7 @@ ILLNESSES: dict[str, Illness] = {
         "every player has much momentum (beta1 = 0.9) and a high learning rate",
         (1.5, 4, 12),
         (
+            "momentum",
             "long-steps",
             "shock",
             "blow-up",

@@ -11,14 +11,20 @@ from dataclasses import dataclass
 
 from steadygan.game.controls import Controls
 from steadygan.health.findings import bad_data
-from steadygan.health.findings_steps import LONG, LOPSIDED, WINDOW, first_step, penalised, shortest
+from steadygan.health.findings_steps import BRISK, LONG, LOPSIDED, WINDOW, first_step, penalised, shortest
 from steadygan.health.guarding import DISTINCT, FAMILIAR
 from steadygan.health.history import History
 
 OWNER = "health"
 """In whose name health turns controls."""
+CALM = {"generator": 0.025, "discriminator": 0.013}
+"""Steps beside the weights that nothing is shortened below when momentum is taken from them."""
+GROWN = 2.2
+"""How many times longer steps become, for the same rate, when a momentum of .9 is taken from them."""
 USUAL = {"generator": 0.015, "discriminator": 0.01}
 """A step's length over that of the weights at which networks of every recipe learn with Adam."""
+RISEN = 1.5
+"""Times what it was first from which on a learning rate is one that rises."""
 SAFETY = 0.8
 """Steps longer than this share of what is told of as too long are shortened with those that are."""
 Turns = dict[str, tuple[float, float]]
@@ -49,6 +55,11 @@ class Bench:
         if name not in self.controls or self.controls[name] <= 0:
             return {}
         was, shift = self.standing.get(name, (1.0, 0.0))
+        if was == 0:
+            # a control that is held: its schedule does not count, all of it is the shift
+            first = self.controls.first(name)
+            held = min(most * first, max(least * first, shift * factor))
+            return {} if math.isclose(held, shift) else {name: (was, held)}
         wanted = min(most, max(least, was * factor))
         if math.isclose(wanted, was) or (wanted > was) != (factor > 1):
             return {}
@@ -60,6 +71,10 @@ class Bench:
             return {}
         factor, shift = self.standing.get(name, (1.0, 0.0))
         return {name: (factor, shift + by)}
+
+    def held(self, name: str) -> Turns:
+        """The control kept at what its schedule began with."""
+        return {name: (0.0, self.controls.first(name))}
 
     def names(self, start: str) -> list[str]:
         """The controls of a kind."""
@@ -111,9 +126,16 @@ def _pace(bench: Bench) -> Turns:
 
 
 def _shorter(*, anew: bool) -> Callable[[Bench], Turns]:
-    """Learning rates at which steps are as long as usual, for players whose steps are long; from the first steps on."""
+    """Learning rates at which steps are as long as usual, for players whose steps are long, from the first on.
+
+    Rates that rise are held where they began. Where a run begins anew and the opponent's steps are sound, a player
+    whose rate was above the opponent's gets that one: weights that grow at once hide how long the first steps were.
+    """
 
     def turns(bench: Bench) -> Turns:
+        rising = [name for name in bench.names("learning_rate.") if bench.controls.risen(name) > RISEN]
+        if anew and rising:
+            return {k: v for name in rising for k, v in bench.held(name).items() if bench.standing.get(k) != v}
         steps = {player: bench.history.now(f"{player}/update", WINDOW) for player in LONG}
         found: Turns = {}
         for player, bound in LONG.items():
@@ -121,9 +143,33 @@ def _shorter(*, anew: bool) -> Callable[[Bench], Turns]:
                 continue
             # weights that have grown under long steps make them look shorter than they will be from small ones
             length = max(steps[player], first_step(bench.history, player) if anew else 0.0)
-            found |= bench.scaled(f"learning_rate.{player}", USUAL[player] / length, 2.0**-20, 64.0)
+            factor = (_level(bench, player, length) if anew else None) or USUAL[player] / length
+            found |= bench.scaled(f"learning_rate.{player}", factor, 2.0**-20, 64.0)
         return found
 
+    return turns
+
+
+def _level(bench: Bench, player: str, length: float) -> float | None:
+    """The factor to the opponent's rate, if that is lower and its steps are sound, and the player's will be."""
+    other = "generator" if player == "discriminator" else "discriminator"
+    rates = [bench.controls.get(f"learning_rate.{name}", 0.0) for name in (other, player)]
+    factor, theirs = rates[0] / max(rates[1], 1e-30), first_step(bench.history, other)
+    sound = shortest(bench.history) <= theirs <= SAFETY * LONG[other]
+    return factor if sound and 0 < factor < 1 and length * factor <= SAFETY * LONG[player] else None
+
+
+def _calm(bench: Bench) -> Turns:
+    """No momentum, and learning rates at which steps are not long without it."""
+    turns: Turns = {}
+    for name in bench.names("momentum."):
+        player = name.partition(".")[2]
+        if not bench.controls[name] > 0.5:
+            continue
+        turns[name] = (0.0, 0.0)
+        length = GROWN * first_step(bench.history, player)
+        if length > CALM.get(player, BRISK):
+            turns |= bench.scaled(f"learning_rate.{player}", CALM.get(player, BRISK) / length, 2.0**-20, 64.0)
     return turns
 
 
@@ -230,6 +276,21 @@ INTERVENTIONS: dict[str, Intervention] = {
     ),
     "back-all-fakes": Intervention(
         "back to the last healthy snapshot; from now on all fakes teach the generator", _all_fakes, True
+    ),
+    "back-calm": Intervention(
+        "back to the last healthy snapshot; from now on no momentum, and learning rates set by the steps",
+        _calm,
+        True,
+    ),
+    "back-trim": Intervention(
+        "back to the last healthy snapshot; from now on no layer of the generator larger than twice the usual one",
+        lambda bench: bench.moved("max_gain.generator", 2.0, 2.0),
+        True,
+    ),
+    "back-spectrum": Intervention(
+        "back to the last healthy snapshot; the generator's spectrum is also tied to that of the data",
+        lambda bench: bench.moved("spectrum_matching", 1.0, 1.0),
+        True,
     ),
     "back-penalty-pace": Intervention(
         "back to the last healthy snapshot, penalties R1 and R2 added and learning rates set by their steps",

@@ -267,7 +267,9 @@ class Treatment:
         case = self._open_case()
         now = self.lookout.history.last(CRITERION)
         gained = case.distance is not None and now < GAIN * case.distance
-        if gained or self.interventions[case.intervention].rolls_back:
+        causal = self.diagnoses[case.diagnosis].at == "record"
+        if gained or (causal and self.interventions[case.intervention].rolls_back):
+            # what is told at records is measured anew, and built upon
             return []
         orders = self._put_back(case.step_before)
         words = f"{case.intervention} taken back"
