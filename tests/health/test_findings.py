@@ -294,6 +294,29 @@ def test_a_sign_of_weights_that_are_not_finite_counts_in_its_own_record_only() -
     assert "blow-up" not in looks(history)
 
 
+def test_a_distance_that_falls_fast_is_no_drift() -> None:
+    history = History(TOTAL)
+    for place, value in enumerate((0.8, 0.44, 0.19, 0.06, 0.016, 0.004), start=1):
+        history.add(place * 5_000, {"health/distance": value, "health/distance_floor_spread": 0.0005})
+        assert "drift" not in looks(history)
+    for place in (7, 8):
+        history.add(place * 5_000, {"health/distance": 0.05, "health/distance_floor_spread": 0.0005})
+    assert "drift" in looks(history)
+
+
+def test_a_plateau_near_the_data_is_no_oscillation() -> None:
+    """As of an auxiliary classifier's game: samples move, the distance stands, and nothing is wrong."""
+    moving = {"health/displacement": flat(0.6), "health/diversity": flat(0.9)}
+    assert "oscillation" not in looks(course(moving | {"health/distance": flat(0.04)}, 0.7))
+    assert "oscillation" in looks(course(moving | {"health/distance": flat(0.3)}, 0.7))
+
+
+def test_a_grid_that_fades_is_no_artefact() -> None:
+    fading = {"health/checkerboard": lambda progress: 40.0 * (1 - 2 * progress), "health/distance": flat(0.1)}
+    for until in (0.2, 0.25, 0.3, 0.35, 0.4):
+        assert "artefacts" not in looks(course(fading, until, noise=0.0))
+
+
 def test_one_odd_batch_is_no_blow_up() -> None:
     history = course(until=0.5)
     history.add(50_500, {"generator/gradient_norm": 1e9, "discriminator/fake_logits": 1e9})

@@ -206,7 +206,9 @@ def oscillation(history: History) -> Finding | None:
 
 def drift(history: History) -> Finding | None:
     """The distance to the data has risen well above the best that was reached, and goes on rising or stays there."""
-    now, best = history.now("health/distance", 2), history.least("health/distance")
+    # a distance that falls fast has a median of two far above its latest value
+    now = min(history.now("health/distance", 2), history.last("health/distance"))
+    best = history.least("health/distance")
     noise = history.last("health/distance_floor_spread", 0.0)
     if history.progress < YOUNG / 2 or not (now > 2 * best and now - best > 8 * noise):
         return None
