@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ import steadygan
 from steadygan.config import RunConfig
 from steadygan.errors import SteadyganError
 from steadygan.game import checkpoint
-from steadygan.health.illnesses import sicken_config
+from steadygan.health.illnesses import sicken_config, sicken_data
 from steadygan.recipes import RECIPES
 from steadygan.session import planning
 
 OFTEN = ("health.every=16", "health.count=16", "record_every=8", "checkpoint_every=64", "sample_every=0", "batch=8")
+
+REACHES = {"duplicates:2": "back-distinct", "corrupt-batches:2": "back-familiar"}
+"""Remedies that must have been taken."""
 
 
 @pytest.fixture(autouse=True)
@@ -53,16 +57,24 @@ def test_watching_changes_no_bit(recipe: str, lab: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sicken", "recipe"), [("generator-rate:3", "dcgan"), ("bursts:3", "mlp"), ("weak-discriminator:3", "digits")]
+    ("sicken", "recipe"),
+    [
+        ("generator-rate:3", "dcgan"),
+        ("bursts:3", "mlp"),
+        ("weak-discriminator:3", "digits"),
+        ("duplicates:2", "mlp"),
+        ("corrupt-batches:2", "mlp"),
+    ],
 )
 def test_a_treated_run_that_was_stopped_anywhere_ends_in_the_same_bits(
     sicken: str, recipe: str, lab: Any, tmp_path: Path
 ) -> None:
-    whole = tmp_path / "whole"
+    whole, lab = tmp_path / "whole", replace(lab, data=sicken_data(sicken, lab.data, 0))
     lab.start(whole, ill(lab, sicken, recipe, 800))
     told = events(whole)
     assert any(event["kind"] == "intervention" for event in told), "the illness provokes a treatment"
     assert any("to" in event for event in told), "and a rollback"
+    assert REACHES.get(sicken) in {None, *(event.get("intervention") for event in told)}
     expected, names = lab.outcome(whole), lab.checkpoints(whole)
     attempts = {int(name.split("-")[1]) for name in names}
     assert max(attempts) >= 1
