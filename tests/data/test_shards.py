@@ -288,6 +288,9 @@ def test_a_shard_that_changes_under_a_run_is_named(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(SteadyganError, match=r"001\.tar.*No such file"):
         data.rows([25])
+    order = data.order(0)
+    with pytest.raises(SteadyganError, match=r"001\.tar.*No such file"):  # by the threads that read ahead
+        data.rows(order.take(0, 40))
 
 
 def test_long_names_hidden_members_and_further_members(tmp_path: Path) -> None:

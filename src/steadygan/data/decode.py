@@ -73,9 +73,14 @@ class Placement:
 def quiet() -> Iterator[None]:
     """Silence Pillow, which warns of odd files one by one; what matters of it goes to the quarantine."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
-        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+        hush()
         yield
+
+
+def hush() -> None:
+    """Silence Pillow for good: filters are the whole program's, so threads must not put them back each for itself."""
+    warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def place(source: tuple[int, int], target: tuple[int, int], fit: Fit) -> Placement:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from steadygan.data.decode import Target, Unreadable, decode, quiet
+from steadygan.data.decode import Target, Unreadable, decode, hush
 from steadygan.data.shelf import BLOCK, Shelf
 from steadygan.data.tars import HEADER, member_name
 from steadygan.data.threads import Threads
@@ -61,6 +61,7 @@ class Members:
         self._first, self._last = first, last
         self.blocks: npt.NDArray[np.int32] = np.repeat(np.arange(len(first), dtype=np.int32), last - first)
         self._threads = Threads(threads or min(8, available_cores()), "decode")
+        hush()
         self._owner, self._lock = os.getpid(), threading.Lock()
         self._waiting: OrderedDict[int, _Expected] = OrderedDict()
 
@@ -160,16 +161,15 @@ class Members:
 
     def _decoded(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         made = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
-        with quiet():
-            for place, row in enumerate(rows.tolist()):
-                try:
-                    made[place] = decode(self.data(row), self.target)[0]
-                except Unreadable as fault:
-                    raise SteadyganError(
-                        f"{self.name(row)} could be read when the shards were looked through, and now cannot ({fault})",
-                        "bring the shard back as it was and resume, or start again over the shards as they are now",
-                        code=1,
-                    ) from fault
+        for place, row in enumerate(rows.tolist()):
+            try:
+                made[place] = decode(self.data(row), self.target)[0]
+            except Unreadable as fault:
+                raise SteadyganError(
+                    f"{self.name(row)} could be read when the shards were looked through, and now cannot ({fault})",
+                    "bring the shard back as it was and resume, or start again over the shards as they are now",
+                    code=1,
+                ) from fault
         return made
 
     def _advise(self, rows: npt.NDArray[np.int64], share: float) -> None:

@@ -140,11 +140,12 @@ class Local:
     def soon(self, shard: int, start: int, size: int) -> None:
         if not hasattr(os, "posix_fadvise"):
             return
-        descriptor = os.open(self.names[shard], os.O_RDONLY)
-        try:
-            os.posix_fadvise(descriptor, start, size, os.POSIX_FADV_WILLNEED)
-        finally:
-            os.close(descriptor)
+        with contextlib.suppress(OSError):  # whoever reads says so
+            descriptor = os.open(self.names[shard], os.O_RDONLY)
+            try:
+                os.posix_fadvise(descriptor, start, size, os.POSIX_FADV_WILLNEED)
+            finally:
+                os.close(descriptor)
 
 
 def _local_names(source: str) -> list[str]:
