@@ -30,6 +30,7 @@ COMMANDS = (
     "watch",
     "explore",
     "info",
+    "bench",
     "recipes",
 )
 

@@ -13,6 +13,7 @@ from steadygan.errors import SteadyganError
 if TYPE_CHECKING:
     from steadygan.api import (
         Trained,
+        bench,
         compare,
         diagnose,
         evaluate,
@@ -29,6 +30,7 @@ __all__ = [
     "SteadyganError",
     "Trained",
     "__version__",
+    "bench",
     "compare",
     "diagnose",
     "evaluate",

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -28,7 +29,18 @@ from steadygan.recipes.facts import DataFacts
 from steadygan.report import pictures, trackers
 from steadygan.runtime import agreement, devices, processes
 from steadygan.runtime.folder import RunFolder
-from steadygan.session import again, checking, evaluating, explain_writing, memory, planning, reporting, settings
+from steadygan.session import (
+    again,
+    benching,
+    checking,
+    evaluating,
+    explain_writing,
+    memory,
+    planning,
+    reporting,
+    settings,
+)
+from steadygan.session.benching import Bench as Bench
 from steadygan.session.diagnosing import Diagnosed as Diagnosed
 from steadygan.session.diagnosing import diagnose as diagnose
 from steadygan.session.diagnosing import lines_of
@@ -102,12 +114,7 @@ def plan(
 def _opened(source: DataConfig, progress: Progress | None) -> DataSet:
     """The data; of several processes the first decodes what must be decoded, and the others read what it left."""
 
-    def first() -> None:
-        open_data(source, progress=progress)
-
-    if processes.count() > 1:
-        agreement.lead(first)
-    return open_data(source, progress=progress)
+    return agreement.after_first(lambda: open_data(source, progress=progress))
 
 
 def _placed(data: str) -> str:
@@ -240,6 +247,25 @@ def resume(run: str | Path, *, watcher: Watcher | None = None, progress: Progres
     with memory.advice(config), _watched(folder.path, config, watcher) as onlooker:
         Run(folder, config, data, onlooker).conduct()
     return load(run)
+
+
+def bench(
+    recipe: Sequence[str] = (),
+    *,
+    shape: tuple[int, int, int] = (1, 28, 28),
+    device: str = "auto",
+    precision: str = "auto",
+    **settings: Any,
+) -> Bench:
+    """How near rounds of the recipes (none: ``benching.USUAL``) come to what this machine can do on random images.
+
+    ``shape`` is C, H, W; ``settings`` are ``batches``, ``threads``, ``capacity``, ``minutes`` and ``progress`` of
+    ``benching.bench``. Raises SteadyganError for names or sizes that cannot be used.
+    """
+    facts = DataFacts("random", 57_000, shape, 2, DataConfig(), devices.choose_device(device).type)
+    own, names = {"device": device, "precision": precision}, recipe or benching.USUAL
+    configs = {name: recipes.build(name, facts).model_copy(update=own) for name in names}
+    return benching.bench(configs, shape, **settings)
 
 
 def fresh_path(config: RunConfig) -> Path:

@@ -293,6 +293,38 @@ def explore(
     exploring.explore(run, host, port)
 
 
+def bench(
+    *,
+    recipe: Annotated[tuple[str, ...], arg(metavar="NAME ...", help_behavior_hint="")] = (),
+    batch: Annotated[tuple[int, ...], arg(metavar="N ...", help_behavior_hint="")] = (64, 256),
+    threads: Annotated[tuple[int, ...], arg(metavar="N ...", help_behavior_hint="")] = (),
+    image_size: Annotated[str, arg(metavar="64|92x112")] = "28",
+    channels: Annotated[int, arg(metavar="N")] = 1,
+    capacity: Annotated[int, arg(metavar="N", help_behavior_hint="")] = 0,
+    minutes: Annotated[float, arg(metavar="M")] = 2.0,
+    device: Annotated[str, arg(metavar="NAME")] = "auto",
+    precision: Annotated[str, arg(metavar="NAME")] = "auto",
+    out: Annotated[Path | None, _shown("FILE")] = None,
+) -> None:
+    """Measure what this machine can do and how near the rounds of networks come to it.
+
+    Args:
+        recipe: which; without it dcgan, sngan, r3 and style
+        batch: batch sizes
+        threads: numbers of CPU threads; without it as many as there are idle cores
+        image_size: size in pixels: one number for a square, or width x height
+        channels: of the images
+        capacity: width of all networks; without it the recipes' own
+        minutes: how long all of it should take
+        device: cpu, cuda or auto
+        precision: float32, bfloat16, float64 or auto
+        out: all figures as JSON, a name that is not taken yet
+    """
+    from steadygan.cli import benching
+
+    benching.bench(recipe, batch, threads, image_size, channels, capacity, minutes, device, precision, out)
+
+
 def recipes(name: Annotated[Positional[str | None], _shown("[NAME]")] = None, /) -> None:
     """List the recipes, or show one with all its settings.
 
@@ -318,6 +350,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "explore": explore,
     "info": info,
     "recipes": recipes,
+    "bench": bench,
 }
 
 
