@@ -153,6 +153,10 @@ def test_few_images_are_told_from_few_fakes() -> None:
     assert found(small) == {"few_images"}
     five = {"control_per_steps.discriminator": 16.0}
     assert found(course(20, **five)) == {"few_images"}, "four images for each of sixteen steps"
+    assert found(course(20, control_per_batch=4.0)) == {"few_images"}, (
+        "where records tell the batch, by the batch of now"
+    )
+    assert found(course(20, control_per_batch=64.0, **five)) == set()
 
 
 def test_steps_that_only_look_short_beside_large_weights_are_not_made_longer() -> None:

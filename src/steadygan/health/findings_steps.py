@@ -55,7 +55,7 @@ ADRIFT = 1.25
 FEWEST = 8
 """Images a step below which its direction is mostly chance."""
 KNOWN = (
-    *("control/weight_clip", "control/top_k", "control/steps.discriminator"),
+    *("control/batch", "control/weight_clip", "control/top_k", "control/steps.discriminator"),
     *("control/learning_rate.", "control/momentum.", "control/penalty."),
 )
 """Controls that change what a sign means, by how they begin."""
@@ -175,6 +175,10 @@ def smothered(history: History) -> Finding | None:
 
 
 def _images_a_step(history: History) -> float:
+    """The batch, which may change while the run goes on; of records without it, what the rounds make of the clock."""
+    batch = history.last("control/batch")
+    if batch > 0:
+        return batch
     return history.total / rounds(history) / max(history.last("control/steps.discriminator", 1.0), 1.0)
 
 
