@@ -150,7 +150,9 @@ def rows(count: int, seconds: float, work: Path) -> dict[str, float]:
         path.with_suffix(".part").rename(path)
     shutil.rmtree(cache, ignore_errors=True)
     config = DataConfig(source=str(path))
-    first, _ = timed(lambda: open_data(config, cache=cache, workers=1))
+    first = fresh(_open_at_first, config, cache)
+    import torch  # noqa: F401 - what it takes is no part of the figure
+
     own = status("RssAnon")
     again, data = timed(lambda: open_data(config, cache=cache, workers=1))
     order = data.order(0)
@@ -161,13 +163,18 @@ def rows(count: int, seconds: float, work: Path) -> dict[str, float]:
     kept = status("RssAnon") - own
     found = play(data, 64, 16, seconds)
     shutil.rmtree(cache, ignore_errors=True)
-    return found | {
+    return {
+        "cost": found["cost"],  # no peak of memory: pages of the map that the system lends would count
         "opening": first / count,
         "again": again / count,
         "order": drawn / len(data.train),
         "reading": read / (64 * some),
         "own_mb": kept,
     }
+
+
+def _open_at_first(config: DataConfig, cache: Path) -> float:
+    return timed(lambda: open_data(config, cache=cache, workers=1))[0]
 
 
 def processes(count: int, seconds: float, work: Path) -> dict[str, float]:
@@ -199,23 +206,23 @@ POINTS: dict[str, Callable[[int, float, Path], dict[str, float]]] = {
 }  # fmt: skip
 
 
-def _send(curve: str, place: int, seconds: float, work: Path, send: Any) -> None:
-    send.send(POINTS[curve](place, seconds, work))
+def _send(call: Callable[..., Any], given: tuple[Any, ...], send: Any) -> None:
+    send.send(call(*given))
 
 
-def point(curve: str, place: int, seconds: float, work: Path) -> dict[str, float]:
-    """A point of a curve, from a process that has done nothing else."""
+def fresh(call: Callable[..., Any], *given: Any) -> Any:
+    """What a call returns in a process that has done nothing else."""
     context = multiprocessing.get_context("spawn")
     receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(curve, place, seconds, work, send))
+    process = context.Process(target=_send, args=(call, given, send))
     process.start()
     send.close()
     try:
-        found: dict[str, float] = receive.recv()
+        found = receive.recv()
     except EOFError:
-        raise SystemExit(f"the process for {curve} {place} died") from None
+        raise SystemExit(f"the process for {call.__name__} {given[0]} died") from None
     process.join()
-    return {name: float(f"{value:.5g}") for name, value in found.items()}
+    return found
 
 
 def counts(config: RunConfig, data: DataSet) -> dict[str, float]:
@@ -262,28 +269,28 @@ def curve_of(results: dict[str, Any], curve: str) -> tuple[list[float], dict[str
 
 
 def tables(results: dict[str, Any]) -> str:
-    """A table for each curve, its exponents in the last column."""
+    """A table for each curve, with the exponent over all points and that between the last two."""
     parts: list[str] = []
     for curve in (*CURVES, "processes"):
         places, values = curve_of(results, curve)
         if len(places) < 2:
             continue
-        lines = [f"| {WORDS[curve]} | {' | '.join(f'{int(place):,}' for place in places)} | exponent |"]
-        lines.append("|---" * (len(places) + 2) + "|")
+        lines = [f"| {WORDS[curve]} | {' | '.join(f'{int(place):,}' for place in places)} | exponent | last step |"]
+        lines.append("|---" * (len(places) + 3) + "|")
         for name, found in values.items():
             words, unit = _named(curve, name)
             cells = " | ".join(
                 f"{value * unit:.3g}" if value * unit < 1000 else f"{value * unit:,.0f}" for value in found
             )
-            slope = f"{exponent(places, found):.2f}" if min(found) > 0 else ""
-            lines.append(f"| {words} | {cells} | {slope} |")
+            slopes = " | ".join(f"{exponent(places[-n:], found[-n:]):.2f}" if min(found) > 0 else "" for n in (0, 2))
+            lines.append(f"| {words} | {cells} | {slopes} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
 def _named(curve: str, name: str) -> tuple[str, float]:
     if name.endswith("_mb"):
-        return {"peak_mb": "peak memory, MB", "own_mb": "memory of its own for order and reading, MB"}[name], 1.0
+        return {"peak_mb": "peak memory, MB", "own_mb": "memory to open, order and read, MB"}[name], 1.0
     if name == "operations":
         return "operations counted an image, millions", 1e-6
     return f"{COSTS[curve][name]}, µs an image", 1e6
@@ -352,7 +359,8 @@ def main() -> None:
             for place in places:
                 if str(place) in results.get(curve, {}):
                     continue
-                found = point(curve, place, chosen.seconds, chosen.work)
+                values = fresh(POINTS[curve], place, chosen.seconds, chosen.work)
+                found = {name: float(f"{value:.5g}") for name, value in values.items()}
                 results.setdefault(curve, {})[str(place)] = found | {"load_before": round(os.getloadavg()[0], 1)}
                 print(curve, place, json.dumps(results[curve][str(place)]), flush=True)
                 chosen.out.parent.mkdir(parents=True, exist_ok=True)
