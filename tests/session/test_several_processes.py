@@ -145,7 +145,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory, _own_cache: None) -> dict[str
         "given": ["health.mode=mend", "images=320", "checkpoint_every=64"],
         "sicken": "bursts:3",
     }
-    wished = {"recipe": "dcgan", "given": ["health.mode=mend"], "wishes": {"40": SLOWER, "64": BACK}}
+    measured = ["evaluate_every=48", "evaluate_features=pixels", "evaluate_count=200"]
+    wished = {"recipe": "dcgan", "given": ["health.mode=mend", *measured], "wishes": {"40": SLOWER, "64": BACK}}
     stopped = {"recipe": "dcgan", "given": ["health.mode=watch"]}
     jobs = {
         "treated": treated | {"path": str(folder / "treated")},
@@ -164,12 +165,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory, _own_cache: None) -> dict[str
 @pytest.mark.parametrize("name", ["treated", "wished"])
 def test_health_and_people_decide_as_in_a_run_of_one(name: str, runs: dict[str, Any]) -> None:
     several, one = runs["folder"] / name, runs["folder"] / f"{name}-by-one"
-    for file in ("events.jsonl", "records.jsonl"):
+    for file in ("events.jsonl", "records.jsonl", "metrics.jsonl"):
         found, wanted = lines(several, file), lines(one, file)
         assert len(found) == len(wanted)
         assert [(a, b) for a, b in zip(found, wanted, strict=True) if not like(a, b)] == []
     kinds = {event["kind"] for event in lines(several, "events.jsonl")}
     assert kinds >= ({"diagnosis", "intervention"} if name == "treated" else {"wish"})
+    assert bool(lines(several, "metrics.jsonl")) == (name == "wished")
     assert any(record["attempt"] for record in lines(several, "records.jsonl"))
     assert runs["found"][0][name]["plain"] == runs["found"][1][name]["plain"]
     tensors = [found[name]["tensors"] for found in runs["found"]]

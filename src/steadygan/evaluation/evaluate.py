@@ -65,12 +65,26 @@ def evaluate(
     Raises:
         SteadyganError: for images, features or metrics that do not fit one another.
     """
+    return measure_sides(
+        reference, lambda seed: look(reference.network, draw(seed)), names, seeds=seeds, averaged=averaged
+    )
+
+
+def measure_sides(
+    reference: Reference,
+    side: Callable[[int], Side],
+    names: Sequence[str],
+    *,
+    seeds: Sequence[int] = (0,),
+    averaged: bool | None = None,
+) -> list[Value]:
+    """The same of fakes that have been looked at: ``side`` gives those of a seed."""
     wanted = tuple(names)
     _check(reference, wanted)
     found: dict[str, list[Measured]] = {}
     count = 0
     for seed in seeds:
-        fake = look(reference.network, draw(seed))
+        fake = side(seed)
         count = len(fake.features)
         material = reference.material(fake, wanted)
         for name in wanted:

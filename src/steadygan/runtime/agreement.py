@@ -94,6 +94,17 @@ def lead(job: Callable[[], T]) -> T:
     return agree(value)  # type: ignore[return-value]
 
 
+def after_first(job: Callable[[], T]) -> T:
+    """What everyone's own ``job`` gives, the first process's before the others': they find the caches that it fills."""
+    found: list[T] = []
+
+    def first() -> None:
+        found.append(job())
+
+    lead(first)
+    return found[0] if found else job()
+
+
 def last(job: Callable[[], None]) -> None:
     """A ``job`` of the first process that ends a run, also one that fails: the others stay until it is done.
 

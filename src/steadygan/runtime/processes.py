@@ -293,6 +293,17 @@ def summed(values: Tensor) -> Tensor:
     return found
 
 
+def collected(values: Tensor) -> list[Tensor]:
+    """Every process's rows, by rank, of which each may have another number; without derivatives, on the CPU."""
+    if count() == 1:
+        return [values]
+    sizes = [size for (size,) in counts(torch.tensor([len(values)]))]
+    padded = values.new_zeros((max(sizes), *values.shape[1:]), device="cpu")
+    padded[: len(values)] = values.detach()
+    with torch.no_grad(), together():
+        return [part[:size] for part, size in zip(torch.split(whole(padded), max(sizes)), sizes, strict=True)]
+
+
 def counts(values: Tensor) -> list[list[int]]:
     """Every process's whole numbers (K,), by rank."""
     mine = values.detach().cpu().long()

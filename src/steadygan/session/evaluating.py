@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,14 +20,16 @@ from steadygan.data.dataset import DataSet
 from steadygan.data.shelf import names_shards
 from steadygan.data.sources import SOURCES, open_data
 from steadygan.errors import SteadyganError
-from steadygan.evaluation.evaluate import Draw, evaluate
-from steadygan.evaluation.features import open_features
+from steadygan.evaluation.evaluate import Draw, evaluate, look, measure_sides
+from steadygan.evaluation.features import Reading, open_features
 from steadygan.evaluation.frechet import FewSamplesWarning
+from steadygan.evaluation.material import Side
 from steadygan.evaluation.metrics_table import choose
 from steadygan.evaluation.protocol import Value
-from steadygan.evaluation.reference import FEWEST, Reference, customary_count
+from steadygan.evaluation.reference import FEWEST, LOOKED_AT, Reference, customary_count
 from steadygan.report.pictures import to_uint8
-from steadygan.runtime import seeding
+from steadygan.runtime import agreement, processes, seeding
+from steadygan.session import families
 
 Progress = Callable[[str, int, int], None]
 
@@ -237,7 +241,8 @@ class Milestones:
         metrics: names in the table of metrics.
         features: as ``--features`` takes it.
         count: number of fakes; 0: as many as the data let the floor be measured with, at most 10,000.
-        sample: from a count and a seed to batches (n, C, H, W) in [-1, 1] of the averaged generator.
+        sample: from a count and a seed to chunks (n, C, H, W) in [-1, 1] of the averaged generator; with two more
+            numbers every ``step``-th of them from ``first`` on.
     """
 
     def __init__(
@@ -247,21 +252,52 @@ class Milestones:
         metrics: Sequence[str],
         features: str,
         count: int,
-        sample: Callable[[int, int], Iterable[Tensor]],
+        sample: Callable[..., Iterable[Tensor]],
     ) -> None:
         self.names = choose(tuple(metrics))
         self.config, self.sample = config, sample
-        network = open_features(features, data)
-        self.reference = Reference(data, network, count or None)
+        network = agreement.after_first(lambda: open_features(features, data))
+        self.reference = agreement.after_first(lambda: Reference(data, network, count or None))
 
     def lines(self, images_seen: int) -> list[dict[str, Any]]:
-        """The values of now as lines of ``metrics.jsonl``."""
+        """The values of now as lines of ``metrics.jsonl``; several processes share the work up to the features."""
+        shared = self._shared() if processes.count() > 1 else None
 
-        def draw(seed: int) -> Iterator[Tensor]:
-            return (to_uint8(images) for images in self.sample(self.reference.count, seed))
+        def measured() -> list[dict[str, Any]]:
+            with warnings.catch_warnings():
+                # told once, by the settings' own page; a run that goes on is no place to repeat it
+                warnings.simplefilter("ignore", FewSamplesWarning)
+                fakes = shared or self._side()
+                seeds = (self.config.seed,)
+                values = measure_sides(self.reference, lambda seed: fakes, self.names, seeds=seeds, averaged=True)
+            return [value.line(images_seen) for value in values]
 
-        with warnings.catch_warnings():
-            # told once, by the settings' own page; a run that goes on is no place to repeat it
-            warnings.simplefilter("ignore", FewSamplesWarning)
-            values = evaluate(self.reference, draw, self.names, seeds=(self.config.seed,), averaged=True)
-        return [value.line(images_seen) for value in values]
+        return agreement.lead(measured)
+
+    def _side(self) -> Side:
+        chunks = self.sample(self.reference.count, self.config.seed)
+        return look(self.reference.network, (to_uint8(images) for images in chunks))
+
+    def _shared(self) -> Side | None:
+        """The same of chunks that the processes make and look at in turns; None where there are too few to share."""
+        chunks, world = math.ceil(self.reference.count / families.CHUNK), processes.count()
+        if chunks < world:
+            return None
+        own = iter(self.sample(self.reference.count, self.config.seed, processes.rank(), world))
+        images, readings = list[Tensor](), list[Reading]()
+        for turn in range(math.ceil(chunks / world)):
+            if (made := next(own, None)) is not None:
+                readings.append(self.reference.network.read(to_uint8(made)))
+                images += [to_uint8(made)] if turn * world * families.CHUNK < LOOKED_AT else []
+            # so that nobody is far behind, and waited for in vain
+            agreement.highest(0)
+        features = _dealt_back([one.features for one in readings])
+        probabilities = [one.probabilities for one in readings if one.probabilities is not None]
+        reading = Reading(features, _dealt_back(probabilities) if probabilities else None)
+        return Side(reading, _dealt_back(images)[:LOOKED_AT])
+
+
+def _dealt_back(chunks: Sequence[Tensor]) -> Tensor:
+    """The rows of all processes' chunks in the order of the chunks, which were dealt to them in turns."""
+    hands = [torch.split(rows, families.CHUNK) for rows in processes.collected(torch.cat(list(chunks)))]
+    return torch.cat([chunk for turn in itertools.zip_longest(*hands) for chunk in turn if chunk is not None])

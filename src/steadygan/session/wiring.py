@@ -68,10 +68,10 @@ class Wired:
         """``count`` images (N, C, H, W) in [-1, 1] on the CPU from the averaged generator."""
         return torch.cat(list(self.samples(count, seed)))
 
-    def samples(self, count: int, seed: int) -> Iterator[Tensor]:
-        """The same in chunks, for counts that do not fit in memory."""
+    def samples(self, count: int, seed: int, first: int = 0, step: int = 1) -> Iterator[Tensor]:
+        """The same in chunks, for counts that do not fit in memory; every ``step``-th of them from ``first`` on."""
         network = self.state.averages["generator"].network
-        for start in range(0, count, CHUNK):
+        for start in range(first * CHUNK, count, step * CHUNK):
             yield draw_samples(network, self.config, self.device, seed, start // CHUNK)[: count - start]
 
 
