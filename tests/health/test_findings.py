@@ -185,8 +185,8 @@ ILL: dict[str, Sequence[tuple[dict[str, Curve], float]]] = {
         (
             {
                 "control/penalty.r1": flat(0.0),
-                "discriminator/real_logits": flat(-7.0),
-                "discriminator/fake_logits": flat(-9.0),
+                "discriminator/real_logits": steps(0.0, -7.0, -7.0, -7.0, -7.0, -7.0, -7.0, -7.0, -7.0, -7.0),
+                "discriminator/fake_logits": steps(0.0, -9.0, -9.0, -9.0, -9.0, -9.0, -9.0, -9.0, -9.0, -9.0),
             },
             0.2,
         ),

@@ -101,8 +101,18 @@ def test_momentum_is_told_of_where_steps_are_not_short() -> None:
 )
 def test_logits_that_wander_off_together(changes: dict[str, float], told: bool) -> None:
     off = {"discriminator_per_real_logits": 7.0, "discriminator_per_fake_logits": 5.0} | changes
-    assert (unbounded(course(40, **off)) is not None) == told
-    assert unbounded(course(20, **off)) is None, "at first they may"
+    history = course(12, **changes)
+    for place in range(13, 41):
+        signals = {name.replace("_per_", "/"): value for name, value in off.items()}
+        history.add(place * EVERY, signals | {"round": place * EVERY / 64})
+        if place == 25:
+            assert unbounded(history) is None, "at first they may"
+    assert (unbounded(history) is not None) == told
+
+
+def test_a_sum_over_classes_begins_far_from_0() -> None:
+    steady = {"control_per_penalty.r1": 0.0, "discriminator_per_real_logits": 4.6, "discriminator_per_fake_logits": 4.6}
+    assert unbounded(course(60, **steady)) is None
 
 
 def test_steps_behind_clipped_weights_tell_nothing() -> None:

@@ -177,7 +177,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         findings.artefacts,
         remedies=("back-pace", "back-spectrum", "back-penalty", "back-slower"),
         spares_learners=True,
-        urgency=3,
+        urgency=5,
     ),
     "saturation": Diagnosis(
         "the generator's output sticks at black and white, where no gradient gets through",

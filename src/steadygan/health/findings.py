@@ -22,6 +22,8 @@ UNEVEN = 15.0
 """How many times faster one player may change its weights than the other."""
 FEW = 100
 """Images below which a discriminator knows them all at once, whatever is done."""
+LEAST_ROUNDS = 200
+"""A run of fewer gets nowhere at any rate."""
 YOUNG = 0.2
 """Share of a run in which anything may still look ill."""
 
@@ -223,7 +225,7 @@ def stall(history: History) -> Finding | None:
     now, before = history.now("health/distance", 2), history.ago("health/distance", 0.2)
     stands = history.progress >= 2 * YOUNG and now > FAR and now > 0.75 * before
     behind = history.progress >= 1.5 * YOUNG and now > 1.5 * FAR and now > 0.5 * before
-    if not (stands or behind):
+    if history.rounds() < LEAST_ROUNDS or not (stands or behind):
         return None
     words = f"at {history.progress:.0%} of the run the distance to the data is {now:.3g}{_was(before)}"
     return Finding(now / FAR / 4, {"health/distance": now, "health/distance.before": before}, words)
@@ -234,7 +236,9 @@ def saturation(history: History) -> Finding | None:
     share, wild = history.now("health/saturation", 2), history.now("health/diversity", 2)
     floor = history.last("health/saturation_floor", 0.0)
     stuck = share > 0.9 * history.ago("health/saturation", 0.15)
-    if history.progress < YOUNG or not (share > 0.25 + floor and wild > 1.25 and stuck):
+    if min(history.progress / YOUNG, history.rounds() / LEAST_ROUNDS) < 1 or not (
+        share > 0.25 + floor and wild > 1.25 and stuck
+    ):
         return None
     words = f"{share:.0%} more pixels than in the data stick at the ends of their range"
     return Finding(share / 0.25, {"health/saturation": share, "health/diversity": wild}, words)
@@ -246,7 +250,8 @@ def artefacts(history: History) -> Finding | None:
     floor = history.last("health/checkerboard_floor", 0.0)
     # networks that upsample by strides begin with a grid, and most lose it by themselves
     stays = power > 12 + floor and power > 0.9 * history.ago("health/checkerboard", 0.1)
-    if history.progress < 1.5 * YOUNG or not (stays and distance < 8 * FAR):
+    early = history.progress < 1.5 * YOUNG or history.rounds() < LEAST_ROUNDS
+    if early or not (stays and distance < 8 * FAR):
         return None
     words = f"{power:.0f} dB more power than the data in the finest stripes and squares"
     return Finding(power / 12, {"health/checkerboard": power}, words)

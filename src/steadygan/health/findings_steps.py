@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from steadygan.health.findings import Finding
+from steadygan.health.findings import LEAST_ROUNDS, Finding
 from steadygan.health.history import History
 
 PLAYERS = ("generator", "discriminator")
@@ -29,8 +29,6 @@ SWOLLEN = 60.0
 """Gain of a generator's layer; those of sound generators of all recipes lie below 14 at first."""
 YOUTH = 0.15
 """Share of the run that first steps may lie in: later ones tell who has won."""
-LEAST_ROUNDS = 200
-"""A run of fewer gets nowhere at any rate."""
 BEGINNING = 0.075
 """Share of the run in which the players' steps show their rates rather than who has won."""
 OUTWEIGHED = 3.0
@@ -72,9 +70,7 @@ def first_step(history: History, player: str) -> float:
 
 def rounds(history: History) -> float:
     """How many rounds the whole run has; NaN where the records do not count them."""
-    course = history.points.get("round")
-    found = history.total * course[-1][1] / max(course[-1][0], 1) if course else math.nan
-    return found if found > 0 else math.nan
+    return history.rounds()
 
 
 def shortest(history: History) -> float:
@@ -219,8 +215,9 @@ def _adrift(history: History, gap: float) -> Finding | None:
     names = [name for name in history.points if name.startswith("control/penalty.") and name.count(".") == 1]
     held = not names or history.last(CLIP, 0.0) > 0 or any(history.last(name) > 0 for name in names)
     sides = {name: history.now(name, WINDOW) for name in LOGITS}
-    level = abs(sum(sides.values())) / 2
-    if held or history.progress < BEGINNING or not level > max(LEVEL, ADRIFT * gap):
+    # a sum over classes begins far from 0 and stays there
+    level, first = abs(sum(sides.values())) / 2, abs(sum(history.early(name, WINDOW) for name in LOGITS)) / 2
+    if held or history.progress < BEGINNING or not level > max(LEVEL, ADRIFT * gap, 2 * first):
         return None
     words = f"without any penalty the logits have wandered off by {level:.2g}, and lie {gap:.2g} apart"
     return Finding(level / LEVEL, sides, words)

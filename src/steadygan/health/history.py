@@ -54,6 +54,12 @@ class History:
         """Share of the run that is done."""
         return self.images_seen / max(self.total, 1)
 
+    def rounds(self) -> float:
+        """How many rounds the whole run has; NaN where the records do not count them."""
+        course = self.points.get("round")
+        found = self.total * course[-1][1] / max(course[-1][0], 1) if course else math.nan
+        return found if found > 0 else math.nan
+
     def course(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
         """All finite values of a signal."""
         values = np.array([value for _, value in self.points.get(name, ())], dtype=np.float64)
