@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from steadygan import __version__
 from steadygan.config import RunConfig
-from steadygan.runtime import devices, storage
+from steadygan.runtime import devices, processes, storage
 from steadygan.runtime.folder import RunFolder
 from steadygan.session.settings import flat
 
@@ -56,6 +56,7 @@ def describe(folder: RunFolder, device: torch.device, config: RunConfig, images_
             "system": platform.platform(),
             "device": devices.describe(device),
             "threads": config.threads,
+            "processes": processes.count(),
             "command": sys.argv,
         }
     )
