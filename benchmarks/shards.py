@@ -319,7 +319,7 @@ def table(results: dict[str, Any]) -> str:
                 name if way == WAYS[0] else "",
                 way,
                 f"{read['images_per_second']:,}",
-                f"{read['processor_us']:,.3g}",
+                f"{read['processor_us']:,.{0 if read['processor_us'] > 100 else 2}f}",
                 f"{played_at['processor_us']:,.0f}" if played_at else "",
                 f"{started:.1f} s" if started else "",
                 f"{disk:.1f} MB beside {one['disk_mb']['shards' if way == 'shards' else 'files']:.1f}" if disk else "",

@@ -130,14 +130,15 @@ class ReadAhead(Order):
     """An order over lazy rows that has what comes next made ready while the batch before it is played.
 
     The order itself is that of ``Order`` with the blocks of the rows. The next ``AHEAD`` batches are decoded, and the
-    blocks that the window after this one needs are brought near, a batch's worth at a time.
+    blocks of the next window are brought near from the middle of this one on: sooner, they would push out those of
+    this one where two windows are kept.
     """
 
     def __init__(self, rows: npt.NDArray[np.int64], seed: int, images: Lazy) -> None:
         blocks = images.blocks[rows]
         super().__init__(rows, seed, blocks)
         self._images = images
-        self._window = len(rows) * WINDOW // max(1, self._count)
+        self._ahead = len(rows) * WINDOW // max(1, 2 * self._count)
 
     def take(
         self, position: int, count: int, *, attempt: int = 0, rank: int = 0, world: int = 1
@@ -149,5 +150,5 @@ class ReadAhead(Order):
         for step in range(AHEAD + 1):
             self._images.expect(at(position + step * count))
         if self._blocks is not None:
-            self._images.soon(at(position + self._window))
+            self._images.soon(at(position + self._ahead))
         return found
