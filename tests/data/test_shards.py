@@ -214,6 +214,17 @@ def test_a_broken_image_is_set_aside(tmp_path: Path) -> None:
     assert data.labels is not None and data.labels.tolist() == [n % 3 for n in range(30) if n not in (4, 9)]
 
 
+def test_an_absurdly_large_member_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = list(pictures(20))
+    images[5] = next(pictures(1, (40, 40)))
+    pack(tmp_path / "a.tar", samples(images))
+    monkeypatch.setattr("steadygan.data.lazy.MAX_BYTES", len(images[5]) - 1)
+    data = opened(tmp_path / "a.tar", tmp_path)
+    ((name, reason),) = data.quarantine
+    assert name.endswith("00005.png")
+    assert reason == f"{len(images[5])} bytes, more than {len(images[5]) - 1}"
+
+
 def test_a_shard_that_is_cut_off_keeps_what_is_whole(tmp_path: Path) -> None:
     shards(tmp_path / "shards")
     path = tmp_path / "shards" / "001.tar"

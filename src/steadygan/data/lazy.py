@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steadygan.data.decode import Target, Unreadable, decode, hush
+from steadygan.data.files import MAX_BYTES
 from steadygan.data.shelf import BLOCK, Shelf
 from steadygan.data.tars import HEADER, member_name
 from steadygan.data.threads import Threads
@@ -122,9 +123,11 @@ class Members:
         """The bytes of a row's image file.
 
         Raises:
-            Unreadable: the shard cannot be read there.
+            Unreadable: the shard cannot be read there, or the file is larger than ``MAX_BYTES``.
         """
         shard, offset, size = self.places[row].tolist()
+        if size > MAX_BYTES:
+            raise Unreadable(f"{size} bytes, more than {MAX_BYTES}")
         try:
             data = self.shelf.read(shard, offset, size)
         except OSError as fault:
