@@ -38,11 +38,9 @@ class Law(NamedTuple):
         if self.log_variance is None:
             return self.mean
         # of the usual precision whatever the network's, like all latents: the random numbers are then the same
-        noise = processes.drawn(len(self.mean), self._noise).to(self.mean.dtype)
-        return self.mean + (self.log_variance / 2).exp() * noise
-
-    def _noise(self, count: int) -> Tensor:
-        return torch.randn(count, *self.mean.shape[1:], device=self.mean.device)
+        sides, device = self.mean.shape[1:], self.mean.device
+        noise = processes.drawn(len(self.mean), lambda count: torch.randn(count, *sides, device=device))
+        return self.mean + (self.log_variance / 2).exp() * noise.to(self.mean.dtype)
 
 
 class Encoder(nn.Module):
