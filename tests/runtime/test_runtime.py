@@ -238,13 +238,12 @@ import torch
 from steadygan.runtime import devices
 if "keep" in sys.argv and not devices.keep_memory():
     sys.exit("cannot be asked")
-def fill():
-    for _ in range(20):
-        several = [torch.zeros(1 << 18) for _ in range(6)]
-        del several
-fill()
+for _ in range(20):
+    torch.zeros(1 << 20)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-fill()
+for _ in range(20):
+    several = [torch.zeros(1 << 20) for _ in range(6)]
+    del several
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
