@@ -47,6 +47,7 @@ EXTRAS = {
     "cosine rates": ("mlp", 'generator.optimizer.learning_rate={"kind":"cosine","value":0.001,"warm_up":30}'),
     "clipped and normalised": ("dcgan", "discriminator.clip_norm=0.1", "generator.normalise_gradient=true"),
     "feature matching": ("dcgan", "feature_matching=0.5"),
+    "spectrum matching": ("dcgan", "spectrum_matching=1.0"),
     "classes": ("dcgan", *CONDITIONAL),
     "float64": ("dcgan", "precision=float64"),
     "bfloat16": ("mlp", "precision=bfloat16"),

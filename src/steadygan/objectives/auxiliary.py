@@ -41,7 +41,8 @@ def spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
     Frequencies are those of the Fourier transform over the number of pixels, so that a pattern has its amplitude in
     units of pixels, and the squares of all spreads add up to the mean variance of a pixel.
     """
-    found = torch.fft.fft2(images.float(), norm="forward").flatten(2)
+    full = images if images.dtype == torch.float64 else images.float()
+    found = torch.fft.fft2(full, norm="forward").flatten(2)
     # smooth at 0, where all images are alike
     spread = ((found - found.mean(0)).abs().square().mean(0) + 1e-8).sqrt()
     return spread, found.abs().square().mean(0) + 1e-8
