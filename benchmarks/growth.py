@@ -228,28 +228,28 @@ def fresh(call: Callable[..., Any], *given: Any) -> Any:
 def counts(config: RunConfig, data: DataSet) -> dict[str, float]:
     """What a round is made of: operations, calls of kernels, values of all gradients, and messages that carry them."""
     from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils.flop_counter import FlopCounterMode
+    from torch.utils.flop_counter import flop_registry
 
-    class Calls(TorchDispatchMode):
-        number = 0
+    class Counter(TorchDispatchMode):
+        calls = operations = 0
 
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            Calls.number += 1
-            return function(*args, **(kwargs or {}))
+            found = function(*args, **(kwargs or {}))
+            known = flop_registry.get(function._overloadpacket)
+            self.calls += 1
+            self.operations += known(*args, **(kwargs or {}), out_val=found) if known else 0
+            return found
 
     wired = wire(config, data)
     played = loop(wired.state, wired.moves, wired.draw)
     next(played)
-    counter = FlopCounterMode(display=False)
-    with counter:
-        next(played)
-    with Calls():
+    with Counter() as counter:
         next(played)
     # between rounds a player may be frozen
     players = [list(player.requires_grad_(True).parameters()) for player in wired.state.players.values()]
     return {
-        "operations": float(counter.get_total_flops()),
-        "calls": float(Calls.number),
+        "operations": float(counter.operations),
+        "calls": float(counter.calls),
         "parameters": float(sum(one.numel() for player in players for one in player)),
         "messages": float(sum(len(Buckets(player).buckets) for player in players)),
     }
