@@ -61,7 +61,7 @@ def test_watching_changes_no_bit(recipe: str, lab: Any, tmp_path: Path) -> None:
     [
         ("generator-rate:3", "dcgan"),
         ("bursts:3", "mlp"),
-        ("weak-discriminator:3", "digits"),
+        ("generator-rate:3", "digits"),
         ("duplicates:2", "mlp"),
         ("corrupt-batches:2", "mlp"),
     ],
