@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,6 +12,11 @@ from hypothesis import strategies as st
 
 from steadygan.errors import SteadyganError
 from steadygan.runtime import agreement, devices, processes
+
+
+def test_a_run_s_folder_is_known_before_torch_is() -> None:
+    code = "import sys, steadygan.runtime.folder; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def one_of(patch: pytest.MonkeyPatch, rank: int, world: int) -> None:

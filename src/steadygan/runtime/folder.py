@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from steadygan.errors import SteadyganError
-from steadygan.runtime import processes, storage
+from steadygan.runtime import ranks, storage
 
 LINES = ("records.jsonl", "events.jsonl", "metrics.jsonl")
 """Files that only ever grow by lines, and that a resumed run cuts back to its checkpoint."""
@@ -66,7 +66,7 @@ class RunFolder:
 
     def check_free(self) -> None:
         """Raise SteadyganError where the folder holds anything already, or cannot be made; leaves nothing behind."""
-        if not processes.leads():
+        if not ranks.leads():
             return
         if self.path.is_file():
             raise SteadyganError(f"{self.path} is a file", "name a folder with --out")
@@ -83,7 +83,7 @@ class RunFolder:
 
     def create(self, config: str) -> None:
         """Lay out a new run. Raises SteadyganError where the folder holds anything already."""
-        if not processes.leads():
+        if not ranks.leads():
             return
         self.check_free()
         storage.make_folder(self.samples)
@@ -112,7 +112,7 @@ class RunFolder:
 
     def append(self, name: str, line: Mapping[str, Any]) -> None:
         """Add one line to a file of lines."""
-        if not processes.leads():
+        if not ranks.leads():
             return
         with open(self.path / name, "a") as file:
             file.write(json.dumps(plain(line), separators=(",", ":")) + "\n")
@@ -146,7 +146,7 @@ class RunFolder:
 
         Raises SteadyganError where another process holds it, or where nothing can be written in the folder.
         """
-        if not processes.leads():
+        if not ranks.leads():
             return self
         import fcntl
 

@@ -25,6 +25,11 @@ import torch
 from torch import Tensor
 
 from steadygan.errors import SteadyganError
+from steadygan.runtime.ranks import leads as leads
+from steadygan.runtime.ranks import neighbours as neighbours
+from steadygan.runtime.ranks import place as place
+from steadygan.runtime.ranks import rank as rank
+from steadygan.runtime.ranks import wanted as wanted
 
 T = TypeVar("T")
 
@@ -46,31 +51,6 @@ class Parted(SteadyganError):
             "see what they said; checkpoints are good: start all of them again with resume",
             code=1,
         )
-
-
-def wanted() -> int:
-    """How many processes ``torchrun`` has started, 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
-
-
-def rank() -> int:
-    """The number of this process among all, from 0."""
-    return int(os.environ.get("RANK", "0")) if wanted() > 1 else 0
-
-
-def place() -> int:
-    """The number of this process among those of its machine, from 0."""
-    return int(os.environ.get("LOCAL_RANK", "0")) if wanted() > 1 else 0
-
-
-def neighbours() -> int:
-    """How many processes there are on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if wanted() > 1 else 1
-
-
-def leads() -> bool:
-    """Whether this is the process that writes and speaks for all."""
-    return rank() == 0
 
 
 def count() -> int:

@@ -88,8 +88,15 @@ class Run:
     def _take_up(self) -> None:
         """Load the newest good checkpoint, if any: the first process chooses it, the others read the same one."""
         name = agreement.lead(self._choose)
-        if name and not processes.leads():
+        if not name or processes.leads():
+            return
+        try:
             self.state.load_state_dict(checkpoint.read(self.folder.checkpoints / name)["state"])
+        except checkpoint.BrokenCheckpoint as error:
+            raise SteadyganError(
+                f"process {processes.rank()} cannot read the checkpoint {name} that process 0 goes on from ({error})",
+                "put the run's folder where all machines see it under the same path",
+            ) from None
 
     def _choose(self) -> str:
         """Load the newest good checkpoint, cut the files of lines back to it, and give its name; empty for none.
