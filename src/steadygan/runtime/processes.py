@@ -39,6 +39,7 @@ PATIENCE = 40.0
 _apart = True
 _dealt: Sequence[int] | None = None
 _lane: Any = None
+_world = 1
 
 
 class Parted(SteadyganError):
@@ -55,9 +56,7 @@ class Parted(SteadyganError):
 
 def count() -> int:
     """How many processes have joined; 1 where this one is alone."""
-    import torch.distributed as dist
-
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    return _world
 
 
 def acting() -> int:
@@ -82,17 +81,18 @@ def join() -> None:
     Raises:
         SteadyganError: where the others do not come, or no connection can be made.
     """
-    global _lane
+    global _lane, _world
     import torch.distributed as dist
 
-    if wanted() == 1 or dist.is_initialized():
+    if wanted() == 1 or _world > 1:
         return
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     if torch.cuda.is_available() and place() < torch.cuda.device_count():
         torch.cuda.set_device(place())
     limit = timedelta(seconds=patience())
     try:
-        dist.init_process_group(backend, timeout=limit)
+        if not dist.is_initialized():
+            dist.init_process_group(backend, timeout=limit)
         _lane = dist.new_group(timeout=limit)
         dist.all_reduce(torch.zeros(()))
     except (RuntimeError, ValueError) as error:
@@ -103,14 +103,17 @@ def join() -> None:
             " NCCL_SOCKET_IFNAME where a machine has several networks",
             code=1,
         ) from None
+    _world = dist.get_world_size()
     atexit.register(leave)
 
 
 def leave() -> None:
     """Part from the others; does nothing where this process is alone."""
+    global _world
     import torch.distributed as dist
 
-    if dist.is_available() and dist.is_initialized():
+    if _world > 1:
+        _world = 1
         with contextlib.suppress(Exception):
             dist.destroy_process_group()
 
