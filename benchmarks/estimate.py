@@ -131,10 +131,10 @@ def table(results: dict[str, dict[str, float]], machine: Machine) -> str:
     lines.append("|---|---|---|---|---|---|---|---|")
     for name, one in results.items():
         work = Work(one["operations"], one["calls"], 4 * one["parameters"], int(one["messages"]))
-        for gpus, images in [(gpus, EACH) for gpus in GPUS] + [(gpus, TOGETHER // gpus) for gpus in GPUS]:
+        cases = [(gpus, EACH, EACH) for gpus in GPUS] + [(gpus, TOGETHER // gpus, TOGETHER) for gpus in GPUS]
+        for gpus, images, alone in cases:
             took = round_seconds(work, images, gpus, machine)
-            alone = round_seconds(work, EACH if images == EACH else TOGETHER, 1, machine)
-            base = (EACH if images == EACH else TOGETHER) / alone
+            base = alone / round_seconds(work, alone, 1, machine)
             pace = gpus * images / took
             own, sent = compute(work, images, machine), exchange(work, gpus, machine)
             times = " | ".join(f"{1e3 * value:.1f} ms" for value in (own, sent, took))

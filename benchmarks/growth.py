@@ -159,7 +159,7 @@ def rows(count: int, seconds: float, work: Path) -> dict[str, float]:
     drawn, _ = timed(lambda: order.epoch(0))
     # a share of an epoch is enough, since every batch lies anywhere in the map
     some = min(len(data.train) // 64, 2_000)
-    read, _ = timed(lambda: [data.rows(order.take(64 * number, 64)) for number in range(some)])
+    read, _ = timed(lambda: [len(data.rows(order.take(64 * number, 64))) for number in range(some)])
     kept = status("RssAnon") - own
     found = play(data, 64, 16, seconds)
     shutil.rmtree(cache, ignore_errors=True)
@@ -180,7 +180,7 @@ def _open_at_first(config: DataConfig, cache: Path) -> float:
 def processes(count: int, seconds: float, work: Path) -> dict[str, float]:
     """A point of the curve over processes: the difference of a long run and a short one, by the clock."""
     took: dict[int, float] = {}
-    for images in (640, 640 + 64 * max(10, int(seconds * 10))):
+    for images in (640, 640 + 64 * max(10, int(seconds * 60))):
         with tempfile.TemporaryDirectory(dir=work) as place:
             command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
             command += ["-m", "steadygan", "train", "digits", "--recipe", "dcgan", "--images", str(images)]
@@ -302,12 +302,17 @@ def figure(results: dict[str, Any], curve: str) -> bytes:
     canvas = PillowCanvas(720, 300, f"cost and memory against {WORDS[curve]}")
     canvas.box(0, 0, 720, 300, "#ffffff")
     costs = {name: found for name, found in values.items() if not name.endswith("_mb") and name != "operations"}
-    panel(canvas, 60, places, {_named(curve, name)[0]: [v * 1e6 for v in found] for name, found in costs.items()})
+    words = {name: _named(curve, name)[0].replace("µs", "microseconds") for name in costs}
+    panel(canvas, 60, places, {words[name]: [value * 1e6 for value in found] for name, found in costs.items()})
     stores = {name: found for name, found in values.items() if name.endswith("_mb") and min(found) > 0}
     panel(canvas, 420, places, {_named(curve, name)[0]: found for name, found in stores.items()})
     for left in (60, 420):
         canvas.text(left + 130, 290, WORDS[curve], 11, "#222222", "middle")
     return canvas.finish()
+
+
+def _short(place: float) -> str:
+    return f"{place:g}" if place < 1e4 else f"{place / 1e3:g}k" if place < 1e6 else f"{place / 1e6:g}M"
 
 
 def panel(canvas: PillowCanvas, left: float, places: list[float], lines: dict[str, list[float]]) -> None:
@@ -327,7 +332,7 @@ def panel(canvas: PillowCanvas, left: float, places: list[float], lines: dict[st
         canvas.text(left - 6, y + 4, f"{10.0**power:g}", 10, "#6b6b6b", "end")
     for place in places:
         x = spot(place, 10.0**low)[0]
-        canvas.text(x, top + height + 15, f"{place:g}" if place < 1e4 else f"{place / 1e3:g}k", 10, "#6b6b6b", "middle")
+        canvas.text(x, top + height + 15, _short(place), 10, "#6b6b6b", "middle")
     for number, (name, line) in enumerate(lines.items()):
         colour = COLOURS[number]
         spots = [spot(*pair) for pair in zip(places, line, strict=True)]
