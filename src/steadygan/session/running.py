@@ -251,14 +251,12 @@ class Run:
                 self.folder.append("events.jsonl", event)
                 self.watcher.event(f"[{in_short(int(event['images_seen']))} images] {line}")
             case Best(criterion, value):
-                self._keep_best(criterion, value)
+                agreement.lead(lambda: self._keep_best(criterion, value))
             case _:
                 self.state.obey(order)
 
     def _keep_best(self, criterion: str, value: float) -> None:
         """Put the averages beside the checkpoints, as one that is never pruned and not resumed from."""
-        if not processes.leads():
-            return
         tensors: dict[str, torch.Tensor] = {}
         checkpoint.flatten({"state": {"averages": self.state.state_dict()["averages"]}}, "", tensors)
         plain = {"images_seen": self.state.images_seen, "attempt": self.state.attempt, criterion: value}
