@@ -86,6 +86,8 @@ def made(rows: list[Row]) -> str:
     command = f"python benchmarks/peers.py --{rows[0]['kind']} --threads {threads}"
     if rows[0]["kind"] == "quality":
         command += f" --minutes {max(row['minutes'] for row in rows):g} --seeds {len({row['seed'] for row in rows})}"
+    else:
+        command += f" --pairs {max(row['pairs'] for row in rows)}"
     commits = ", ".join(sorted({row["commit"] for row in rows}))
     return (
         f"Made by `{command}` on {rows[0]['machine']} (load before a cell: {min(loads):.1f} to {max(loads):.1f}), "
@@ -133,23 +135,23 @@ def sooner(rows: list[Row], threads: int, steps: list[int]) -> Iterator[str]:
     ]
     if shared:
         step = min(shared)
-        mine = mean(look["cpu"] for row in ours if (look := first(row, step)))
-        name, best = min(
-            ((row["player"], look["cpu"]) for row in theirs if (look := first(row, step))), key=lambda pair: pair[1]
-        )
+        mine = [look for row in ours if (look := first(row, step))]
+        found = [(row["player"], look) for row in theirs if (look := first(row, step))]
+        name, best = min(found, key=lambda pair: pair[1]["cpu"])
+        times = {clock: best[clock] / mean(look[clock] for look in mine) for clock in ("cpu", "wall")}
         yield (
             f"With {number(threads, 'thread')}, the smallest distance that a peer reached is {step}: {name} needed "
-            f"{best:.0f} s of the processor, the default {mine:.0f} s, {best / mine:.1f} times sooner "
-            f"(goal: {SOONER_GOAL:g})."
+            f"{best['cpu']:.0f} s of the processor, the default {mean(look['cpu'] for look in mine):.0f} s, "
+            f"{times['cpu']:.1f} times sooner ({times['wall']:.1f} by the wall; goal: {SOONER_GOAL:g})."
         )
     beyond = [step for step in steps if any(first(row, step) for row in ours) and step not in shared]
     if beyond and theirs:
         step = max(beyond)
-        mine = mean(look["cpu"] for row in ours if (look := first(row, step)))
+        needed = mean(look["cpu"] for row in ours if (look := first(row, step)))
         given = min(row["looks"][-1]["cpu"] for row in theirs)
         yield (
             f"No peer reached {step} within what it was given, at least {given:.0f} s; the default needed "
-            f"{mine:.0f} s, so it is more than {given / mine:.1f} times sooner there."
+            f"{needed:.0f} s, so it is more than {given / needed:.1f} times sooner there."
         )
 
 
