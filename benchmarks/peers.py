@@ -88,7 +88,7 @@ def block(lead: Lead, count: int, before: dict[str, Played]) -> Played:
     """What the next ``count`` rounds took; ``before`` is kept up to date."""
     now, then = lead.play("rounds", count), before[lead.name]
     before[lead.name] = now
-    return Played(*(a - b for a, b in zip(now, then, strict=True)))
+    return Played(now.wall - then.wall, now.cpu - then.cpu, now.rounds - then.rounds, now.images - then.images)
 
 
 def measure_speed(cell: Cell, options: argparse.Namespace) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import judge
+import numpy as np
 import torch
 import ward_judge
 from peers import commit, machine
@@ -63,7 +64,7 @@ class Distance:
         self.features = ward_judge.features_of(data)
         folder = str(judge.data_folder() / data)
         real = open_data(DataConfig(source=data, split="test", folder=folder)).images
-        self.reference = self._statistics(torch.from_numpy(real.copy()).float() / 127.5 - 1)
+        self.reference = self._statistics(torch.from_numpy(np.array(real)).float() / 127.5 - 1)
 
     def __call__(self, images: Tensor) -> float:
         """The distance; infinite where an image is not finite."""
