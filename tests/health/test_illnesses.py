@@ -206,11 +206,11 @@ def test_without_penalty_nothing_holds_the_discriminator(digits: DataSet) -> Non
         assert network.depth == ILLNESSES["no-penalty"].parameters[1]
 
 
-def test_a_tiny_batch_keeps_the_rounds(digits: DataSet) -> None:
+def test_a_tiny_batch_keeps_the_images(digits: DataSet) -> None:
     healthy = tiny(digits, "dcgan", "batch=64", "images=6400")
     ill = sicken_config("tiny-batch:2", healthy)
     assert ill.batch == ILLNESSES["tiny-batch"].parameters[1]
-    assert ill.images // ill.batch == healthy.images // healthy.batch
+    assert (ill.images, ill.health) == (healthy.images, healthy.health)
     packed = sicken_config("tiny-batch:3", tiny(digits, "dcgan", "batch=64", "packing=4", "accumulate=2"))
     assert RunConfig.model_validate_json(packed.model_dump_json()).batch % 4 == 0
 

@@ -55,21 +55,18 @@ def no_penalty(config: RunConfig, depth: float) -> RunConfig:
 
 
 def tiny_batch(config: RunConfig, batch: float) -> RunConfig:
-    """As many rounds as before, each on a batch of ``batch``; on the same images alone it would take hours."""
+    """The same images in batches of ``batch``: so many more rounds."""
     size = max(2, round(batch)) * config.packing
     if size >= config.batch:
         raise SteadyganError(f"a batch of {size} is not small beside {config.batch}", "raise batch or the severity")
-    images = max(size, config.images * size // config.batch)
-    # as many check-ups as before, too
-    health = config.health.model_copy(update={"every": config.health.every * size // config.batch})
-    return config.model_copy(update={"batch": size, "accumulate": 1, "images": images, "health": health})
+    return config.model_copy(update={"batch": size, "accumulate": 1})
 
 
 def batch_norm(config: RunConfig, batch: float) -> RunConfig:
     """Batch normalisation in a discriminator whose gradient is penalised, on batches of ``batch``.
 
     A penalty is on the gradient of each sample's logit by that sample alone; batch normalisation mixes the samples, the
-    more so the fewer they are. The rounds are as many as before.
+    more so the fewer they are.
     """
     name = _need(config, "discriminator").network.name
     if not config.penalties:

@@ -114,7 +114,7 @@ ILLNESSES: dict[str, Illness] = {
         config=illness_config.no_penalty,
     ),
     "tiny-batch": Illness(
-        "as many rounds as before on tiny batches",
+        "the same images in tiny batches",
         (8, 4, 2),
         ("few-images", "oscillation", "mode-dropping", "collapse", "stall", "blow-up"),
         config=illness_config.tiny_batch,
