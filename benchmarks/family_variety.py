@@ -43,12 +43,12 @@ SETTINGS = ("data.held_out=0", "health.mode=watch")
 PAIRS = 2000
 
 
-def coupled(domain: str) -> Callable[[int, Path, float], Figures]:
+def coupled(domain: str, images: int) -> Callable[[int, Path, float], Figures]:
     """CoGAN on MNIST and a domain of it: how often the judges read the same digit in both halves of a pair."""
 
     def run(seed: int, folder: Path, scale: float) -> Figures:
         given = (*SETTINGS, f'data.domains=["plain","{domain}"]')
-        made = trained("mnist", "cogan", COUPLED, seed, folder, scale, given)
+        made = trained("mnist", "cogan", images, seed, folder, scale, given)
         plain, other = (made.sample(PAIRS, seed=seed, label=label) for label in (0, 1))
         first = independent.look(independent.load_judge(), plain.split(500))[1]
         second = READERS[domain](other, scale)
@@ -67,7 +67,8 @@ def coupled(domain: str) -> Callable[[int, Path, float], Figures]:
     return run
 
 
-COUPLED = 80_000
+COUPLED = {"negative": 80_000, "edge": 320_000}
+"""Lengths of the runs: thin lines are harder to draw than digits."""
 
 
 def read_negatives(images: Tensor, scale: float) -> Tensor:
@@ -309,7 +310,8 @@ def _pairs(domain: str) -> Exam:
         Figure("top_plain", "mean top probability of the plain half"),
         Figure("top_other", f"mean top probability of the {domain} half"),
     )
-    return Exam(f"cogan-{domain}", "CoGAN", f"MNIST and its {domain}", COUPLED, coupled(domain), figures)
+    images = COUPLED[domain]
+    return Exam(f"cogan-{domain}", "CoGAN", f"MNIST and its {domain}", images, coupled(domain, images), figures)
 
 
 def _on_mixtures(name: str, family: str, one: Side, other: Side, ring: str, grid: str) -> Exam:
