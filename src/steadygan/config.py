@@ -74,7 +74,7 @@ class DataConfig(Settings):
     download: bool = True
     """Whether canonical files that are missing may be downloaded."""
     label_field: str | None = None
-    """Field of a sample's ``.json`` in shards that is its class, dots between levels; None: ``.cls``, else ``label``."""
+    """Which field of a shard's ``.json`` is the class, dots between levels; None: ``.cls``, else ``label``."""
     domains: tuple[str, ...] = ()
     """Show the images in several domains, each image in one of them; its label is then the domain's number."""
 
