@@ -100,12 +100,18 @@ class Race(Silent):
 
     def record(self, line: Mapping[str, Any], pace: object, health: str) -> None:
         """Look where it is time to. Raises Reached at the goal."""
+        if self.now()[0] - self.start[0] >= self.due:
+            self._look(int(line["images_seen"]))
+
+    def end(self, images_seen: int) -> None:
+        """Look once more when the run is over. Raises Reached at the goal."""
+        self._look(images_seen)
+
+    def _look(self, images_seen: int) -> None:
         before = self.now()
         wall, cpu = (one - start for one, start in zip(before, self.start, strict=True))
-        if wall < self.due:
-            return
-        self.last = Look(wall, cpu, int(line["images_seen"]), self.distance(self.samples(SAMPLES)))
-        print(f"{wall:8.1f} s  {self.last.images_seen:9,} images  {self.last.distance:9.2f}", flush=True)
+        self.last = Look(wall, cpu, images_seen, self.distance(self.samples(SAMPLES)))
+        print(f"{wall:8.1f} s  {images_seen:9,} images  {self.last.distance:9.2f}", flush=True)
         if self.last.distance <= self.enough:
             raise Reached
         self.due = wall * GROWTH

@@ -372,6 +372,13 @@ def test_a_race_ends_with_the_quality_and_its_looks_are_not_timed(scripts: dict[
     # looks at 5 s and at the first second beyond 5 * 1.2
     assert race.last == (6.0, 3.0, 384, 8.0)
     assert not distances
+    distances.append(20.0)
+    clock[0] += 2.0
+    race.end(10_000)
+    # the second look's thousand seconds were not taken off, since the race was over with it
+    assert race.last is not None
+    assert race.last.images_seen == 10_000
+    assert race.last.distance == 20.0
 
 
 def test_the_stand_in_transforms_as_it_should(scripts: dict[str, ModuleType]) -> None:
