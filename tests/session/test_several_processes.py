@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import random
 import signal
 import sys
 import time
@@ -115,6 +116,61 @@ def test_any_number_of_processes_plays_the_same_trajectory(count: int, tmp_path:
     # four of them share a batch of 8: a pack of two is the least that each may have
     cases = BROAD | WIDE
     compare(cases, played(count, jobs_of(cases), tmp_path))
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "loss": ("non-saturating", "hinge", "relativistic", "relativistic-average", "least-squares", "f-kl"),
+    "packing": ("1", "1", "2"),
+    "accumulate": ("1", "1", "2"),
+    "top_k": ("1", "1", "0.6"),
+    "lecam": ("0", "0.3"),
+    "feature_matching": ("0", "0.5"),
+    "label_flipping": ("0", "0.2"),
+    "instance_noise": ("0", "0.2"),
+    "share_fakes": ("true", "false"),
+    "data.flip": ("true", "false"),
+    "channels_last": ("true", "false"),
+    "discriminator.steps": ("1", "2"),
+    "augmentation.strength": ("0", "0.7"),
+    "augmentation.policy": ('["ada"]', '["diffaugment"]', '["colour","geometric"]'),
+    "generator.network.normalisation": ("batch", "instance", "none", "virtual-batch"),
+    "discriminator.network.normalisation": ("batch", "layer", "none"),
+    "discriminator.network.dropout": ("0", "0.3"),
+    "discriminator.network.minibatch_std": ("true", "false"),
+    "discriminator.network.minibatch_discrimination": ("true", "false"),
+    "discriminator.clip_norm": ("0", "0.5"),
+    "latent.distribution": ("normal", "uniform", "sphere"),
+}
+
+
+PLAIN = tuple(
+    f"{player}.optimizer.{text}"
+    for player in ("generator", "discriminator")
+    for text in ("name=sgd", "learning_rate=1e-5")
+)
+"""Adam's first steps are as long for a gradient that is rounding alone as for any other."""
+
+
+def mixed(count: int) -> dict[str, tuple[str, ...]]:
+    """Games with settings that chance has put together; one that cannot be is refused by one process and by two."""
+    chance, cases = random.Random(7), dict[str, tuple[str, ...]]()
+    for number in range(count):
+        given = [f"{name}={chance.choice(values)}" for name, values in CHOICES.items() if chance.random() < 0.5]
+        penalties = [f"penalties.{name}.weight={chance.choice(('0.5', '3'))}" for name in chance.sample(PENALTIES, 2)]
+        recipe = chance.choice(("dcgan", "dcgan", "r3", "sngan", "cgan", "cgan-projection", "progressive"))
+        cases[f"{number}: {recipe} {' '.join(given + penalties)}"] = (recipe, *PLAIN, *given, *penalties)
+    return cases
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_settings_put_together_by_chance_change_nothing(tmp_path: Path) -> None:
+    cases = mixed(60)
+    found = played(2, jobs_of(cases), tmp_path)
+    refused = {name for name in cases if "error" in found[0][name]}
+    assert {name for name in refused if found[0][name] != playing.play(jobs_of(cases)[name])} == set()
+    assert len(refused) < len(cases) / 3
+    compare({name: case for name, case in cases.items() if name not in refused}, found)
 
 
 def lines(run: Path, name: str) -> list[dict[str, Any]]:
