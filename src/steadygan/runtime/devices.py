@@ -92,7 +92,7 @@ def keep_memory() -> bool:
     """Have the C library keep freed memory for the next round; whether it could be asked.
 
     glibc gives large blocks back to the system when they are freed, and a round asks for the same ones again: thousands
-    of pages, each to be cleared by the system, were 4 % of a round. What a process needs at its most stays the same.
+    of pages, each to be cleared by the system, up to 3 % of a round. What a process needs at its most stays the same.
     """
     try:
         library = ctypes.CDLL(None)
