@@ -137,3 +137,11 @@ def test_outside_the_context_nothing_is_replaced() -> None:
     names = [type(one.grad_fn).__name__ for one in (inside, single, outside)]
     assert names[0] == "_ConvolutionBackward"
     assert "_ConvolutionBackward" not in names[1:]
+
+
+def test_networks_may_name_the_input_as_torch_does() -> None:
+    values, kernel, _ = leaves((2, 3, 5, 6), (4, 3, 3, 3), 4)
+    with convolution.twice_differentiable():
+        found = functional.conv2d(input=values, weight=kernel, padding=1)
+    assert found.grad_fn is not None and "_Convolution" in type(found.grad_fn).__name__
+    torch.testing.assert_close(found, functional.conv2d(values, kernel, padding=1))

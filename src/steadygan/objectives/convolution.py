@@ -147,7 +147,12 @@ class _Replace(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        return _REPLACED.get(func, func)(*args, **(kwargs or {}))
+        named = dict(kwargs or {})
+        if func not in _REPLACED:
+            return func(*args, **named)
+        if "input" in named:  # torch's own name for it
+            named["values"] = named.pop("input")
+        return _REPLACED[func](*args, **named)
 
 
 def gradient_by(values: Tensor, result: Tensor) -> Tensor:
