@@ -187,6 +187,19 @@ def test_out_of_memory_says_which_settings_to_lower(
     assert not Path("run").exists()
 
 
+def test_maps_that_view_cannot_read_are_told_with_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    from steadygan import api
+
+    def views(*_: object) -> None:
+        torch.zeros(2, 3, 4, 4).contiguous(memory_format=torch.channels_last).view(2, -1)
+
+    monkeypatch.setattr("steadygan.session.running.wire", views)
+    with pytest.raises(SteadyganError, match="channels lie last in memory: set channels_last=false, or call reshape"):
+        api.start(api.plan("digits", recipe="mlp", images=64, set=["channels_last=true"]))
+    with pytest.raises(RuntimeError, match="view size"):
+        api.start(api.plan("digits", recipe="mlp", images=64, set=["channels_last=false"]))
+
+
 def test_other_errors_are_not_taken_for_a_shortage(monkeypatch: pytest.MonkeyPatch) -> None:
     from steadygan import api
 
@@ -200,6 +213,7 @@ def test_other_errors_are_not_taken_for_a_shortage(monkeypatch: pytest.MonkeyPat
 
 SHORT = """
 import resource, sys
+from steadygan.errors import SteadyganError
 from steadygan.cli import commands
 from steadygan.cli.main import main
 size = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmSize")) * 1024

@@ -1,4 +1,4 @@
-"""Running out of memory, said in one line that names the settings to lower."""
+"""Running out of memory, or a network that wants memory laid out otherwise, said in one line with the setting to turn."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from steadygan.errors import SteadyganError
 SIGNS = ("allocate", "out of memory", "bad_alloc", "cannot allocate")
 """Words by which a RuntimeError is known to be about memory: torch has no type of its own for the CPU."""
 
+VIEWED = "view size is not compatible with input tensor"
+"""How torch says that ``view`` cannot read maps in their order in memory."""
+
 
 def is_shortage(error: BaseException) -> bool:
     """Whether the error says that there is not enough memory."""
@@ -23,10 +26,18 @@ def is_shortage(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def advice(config: RunConfig) -> Iterator[None]:
-    """Turn running out of memory into a SteadyganError; every other error passes through."""
+    """Turn running out of memory into a SteadyganError, and ``view`` of maps whose channels lie last.
+
+    Every other error passes through.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
+        if config.channels_last and VIEWED in str(error):
+            raise SteadyganError(
+                "a network of yours calls view() on maps whose channels lie last in memory",
+                "set channels_last=false, or call reshape() there",
+            ) from None
         if not is_shortage(error):
             raise
         channels, height, width = config.shape or (0, 0, 0)
