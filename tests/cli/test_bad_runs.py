@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 import torch
 
+from steadygan.errors import SteadyganError
+
 
 def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -213,7 +215,6 @@ def test_other_errors_are_not_taken_for_a_shortage(monkeypatch: pytest.MonkeyPat
 
 SHORT = """
 import resource, sys
-from steadygan.errors import SteadyganError
 from steadygan.cli import commands
 from steadygan.cli.main import main
 size = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmSize")) * 1024
