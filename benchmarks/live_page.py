@@ -112,15 +112,16 @@ def update(page: Page, records: Path) -> float:
 
 def speed(browser: Browser, counts: list[int], repeats: int) -> None:
     """Time everything, print it, and keep it in ``results/``."""
-    results: dict[str, Any] = {"load": os.getloadavg()[0], "repeats": repeats}
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     with tempfile.TemporaryDirectory() as place:
         run = Path(place) / "one"
         train(run, "--recipe", "mlp", "--images", "20000").wait()
         for count in counts:
             folder = Path(place) / f"runs-{count}"
             copies(run, folder, count)
-            times = [opened(browser, folder) for _ in range(repeats)]
-            results[str(count)] = {key: round(statistics.median(one[key] for one in times), 2) for key in times[0]}
+            load, times = os.getloadavg()[0], [opened(browser, folder) for _ in range(repeats)]
+            middle = {key: round(statistics.median(one[key] for one in times), 2) for key in times[0]}
+            results[str(count)] = {"load": round(load, 1), "repeats": repeats, **middle}
             print(count, results[str(count)], flush=True)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
