@@ -27,17 +27,22 @@ class PixelNorm(nn.Module):
 def _of_all(layer: nn.modules.batchnorm._BatchNorm, values: Tensor) -> Tensor:
     """Batch normalisation by the statistics of all processes' values, with all derivatives; (N, C, ...) alike.
 
-    Deviations are taken from the mean of all, so that nothing is lost where it is large.
+    Everybody tells its own mean and its squared deviations from that, in one message; with n_r values in process r, the
+    variance of all is sum_r (M_r + n_r (m_r - m)^2) / sum_r n_r (Chan et al. 1979), so that nothing is lost where the
+    mean is large.
     """
     kept = values.to(torch.promote_types(values.dtype, torch.float32))
     axes = (0, *range(2, values.ndim))
     sides = (1, -1) + (1,) * (values.ndim - 2)
-    own = kept.new_tensor([kept.numel() / kept.shape[1]])
-    sums = processes.total(torch.cat([kept.sum(axes), own]))
-    count = sums[-1].detach()
-    mean = sums[:-1] / count
+    own = kept.mean(axes)
+    spread = (kept - own.view(sides)).square().sum(axes)
+    told = processes.whole(torch.cat([own, spread, own.new_tensor([kept.numel() / kept.shape[1]])])[None])
+    means, spreads = told[:, :-1].chunk(2, 1)
+    counts = told[:, -1:].detach()
+    count = counts.sum()
+    mean = (counts * means).sum(0) / count
+    variance = (spreads + counts * (means - mean).square()).sum(0) / count
     away = kept - mean.view(sides)
-    variance = processes.total(away.square().sum(axes)) / count
     if layer.track_running_stats and layer.running_mean is not None and layer.running_var is not None:
         with torch.no_grad():
             share = layer.momentum if layer.momentum is not None else 0.1
