@@ -58,5 +58,7 @@ def test_sizes_that_cannot_be_used(settings: dict[str, object]) -> None:
         measured("dcgan", **settings)
     with pytest.raises(SteadyganError, match="did you mean 'dcgan'"):
         measured("dcgann")
+    with pytest.raises(SteadyganError, match="0 minutes are no time"):
+        measured("dcgan", minutes=0.0)
     with pytest.raises(SteadyganError, match="nothing to measure"):
         benching.bench({}, (1, 8, 8))

@@ -108,7 +108,7 @@ class Shards:
     def _check(self, what: str, found: list[Scanned], refused: list[tuple[str, str]], lost: int) -> None:
         first = "; ".join(f"{name}: {reason}" for name, reason in refused[:3])
         if not any(map(len, found)):
-            raise SteadyganError(f"none of the {len(found)} shards of {what} can be used ({first})", REMEDY)
+            raise SteadyganError(f"none of the {len(found)} shards of {what} can be used", first)
         refuse_lost(self.config, lost, len(found), first)
 
     def _scanned(self) -> Iterator[Scanned]:

@@ -34,9 +34,10 @@ def _of_all(layer: nn.modules.batchnorm._BatchNorm, values: Tensor) -> Tensor:
     kept = values.to(torch.promote_types(values.dtype, torch.float32))
     axes = (0, *range(2, values.ndim))
     sides = (1, -1) + (1,) * (values.ndim - 2)
-    own = kept.mean(axes)
+    size = kept.numel() // kept.shape[1]
+    own = kept.sum(axes) / max(size, 1)  # a process may have no row at all
     spread = (kept - own.view(sides)).square().sum(axes)
-    told = processes.whole(torch.cat([own, spread, own.new_tensor([kept.numel() / kept.shape[1]])])[None])
+    told = processes.whole(torch.cat([own, spread, own.new_tensor([size])])[None])
     means, spreads = told[:, :-1].chunk(2, 1)
     counts = told[:, -1:].detach()
     count = counts.sum()

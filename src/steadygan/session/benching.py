@@ -118,6 +118,8 @@ def bench(
     """
     if not configs or min([*batches, *threads, 1]) < 1 or not batches:
         raise SteadyganError("nothing to measure", "name recipes, batches and threads, each at least 1")
+    if not minutes > 0:
+        raise SteadyganError(f"{minutes:g} minutes are no time to measure in", "give more than 0, as --minutes 2")
     first = next(iter(configs.values()))
     device = devices.choose_device(first.device)
     precision = devices.choose_precision(first.precision, device)
