@@ -1,4 +1,4 @@
-"""Running out of memory, or a network that wants memory laid out otherwise, said in one line with the setting to turn."""
+"""Running out of memory, or memory that is laid out in another order than a network wants, said in one line."""
 
 from __future__ import annotations
 
