@@ -149,6 +149,8 @@ class PlayerConfig(Settings):
     weight_penalties: dict[str, Scheduled] = {}
     """Weight of each penalty on the parameters, by name (``l1``, ``l2``, ``orthogonal``)."""
     historical_averaging: Scheduled = constant(0.0)
+    sharded: bool = False
+    """Deal its parameters, gradients, moments and average to the processes, for networks that outgrow a device."""
 
 
 class PenaltyConfig(Settings):
@@ -280,6 +282,11 @@ class RunConfig(Settings):
     """The feature network of these measurements, as `steadygan evaluate --features` takes it."""
     evaluate_count: int = Field(1000, ge=0)
     """Fakes that are measured each time; 0: half as many as there are reals, at most 10,000."""
+
+    @property
+    def sharded(self) -> tuple[str, ...]:
+        """Players whose parameters are dealt to the processes, where there are several."""
+        return tuple(name for name, player in self.players.items() if player.sharded)
 
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:

@@ -78,6 +78,7 @@ def settled(recipe: str, given: Sequence[str], sicken: str = "") -> tuple[Any, A
 def trajectory(recipe: str, given: Sequence[str]) -> dict[str, Any]:
     """What a game is after its rounds: every tensor of players and memory, and every record."""
     from steadygan.game.loop import loop
+    from steadygan.runtime import shards
     from steadygan.session.wiring import wire
 
     wired = wire(*settled(recipe, given))
@@ -90,7 +91,9 @@ def trajectory(recipe: str, given: Sequence[str]) -> dict[str, Any]:
     tensors = {f"{name}/{key}": v for name, player in state.players.items() for key, v in player.state_dict().items()}
     tensors |= {f"average/{key}": value for key, value in state.averages["generator"].state_dict().items()}
     tensors |= {f"memory/{name}": value for name, value in state.memory.items()}
-    return {"tensors": {name: tensor.detach().clone() for name, tensor in tensors.items()}, "records": records}
+    tensors = {name: shards.full(tensor).detach().clone() for name, tensor in tensors.items()}
+    rows = {name: [one.numel() for one in shards.local(list(p.parameters()))] for name, p in state.players.items()}
+    return {"tensors": tensors, "records": records, "rows": rows}
 
 
 def whole_run(path: str, recipe: str, given: Sequence[str], sicken: str, wishes: dict[str, Any]) -> dict[str, Any]:
@@ -98,6 +101,7 @@ def whole_run(path: str, recipe: str, given: Sequence[str], sicken: str, wishes:
     from steadygan.game import checkpoint
     from steadygan.health.illnesses import sicken_data
     from steadygan.report import outputs
+    from steadygan.runtime import shards
     from steadygan.runtime.folder import RunFolder
     from steadygan.session import keeping
     from steadygan.session.running import Run
@@ -119,7 +123,7 @@ def whole_run(path: str, recipe: str, given: Sequence[str], sicken: str, wishes:
     run = Run(folder, config, sicken_data(sicken, data, config.seed), Person())
     run.conduct()
     tensors: dict[str, Any] = {}
-    tree = run.state.state_dict()
+    tree = shards.whole(run.state.state_dict())
     # what check-ups leave for each other is kept by the process that examines
     tree["companions"] = {}
     plain = checkpoint.flatten(tree, "", tensors)
@@ -154,12 +158,13 @@ def main(jobs: str, out: str) -> None:
     """Play all jobs and keep what came of them."""
     import torch
 
-    from steadygan.runtime import processes
+    from steadygan.runtime import processes, shards
 
     torch.set_num_threads(1)
     processes.join()
     found = {}
     for name, job in json.loads(Path(jobs).read_text()).items():
+        shards.PIECE = job.get("piece", shards.PIECE)
         own = job.get("only", {}).get(str(processes.rank()), [])
         found[name] = play(job | {"given": [*job["given"], *own]})
     torch.save(found, f"{out}.{processes.rank()}")

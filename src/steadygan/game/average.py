@@ -7,6 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from steadygan.runtime import shards
+
 RUNNING = ("running_mean", "running_var")
 """Buffers that are averages themselves."""
 
@@ -39,7 +41,7 @@ class Average:
                 new.append(theirs)
             else:
                 mine.copy_(theirs)
-        torch._foreach_lerp_(own, new, 1.0 - keep)
+        torch._foreach_lerp_(shards.local(own), shards.local(new), 1.0 - keep)
 
     def state_dict(self) -> dict[str, Tensor]:
         return self.network.state_dict()

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from steadygan.runtime import shards
+
 
 @torch.no_grad()
 def limit_gains_(parameters: Iterable[Tensor], most: float) -> None:
@@ -22,6 +24,7 @@ def limit_gains_(parameters: Iterable[Tensor], most: float) -> None:
     if not weights:
         return
     outputs = torch.tensor([math.sqrt(len(weight)) for weight in weights], device=weights[0].device)
-    gains = torch.stack(torch._foreach_norm(weights)) / outputs
+    own = shards.local(weights)
+    gains = shards.norms(own, any(map(shards.spread, weights))) / outputs
     usual = torch.nanmedian(torch.where(gains > 0, gains, torch.nan))
-    torch._foreach_mul_(weights, list((most * usual / gains).nan_to_num(1.0).clamp(max=1.0)))
+    torch._foreach_mul_(own, list((most * usual / gains).nan_to_num(1.0).clamp(max=1.0)))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from steadygan.runtime import processes
+from steadygan.runtime import processes, shards
 
 BUCKET = 4 * 2**20
 """Values that travel together: large enough to be worth a message, small enough to leave before the last is known."""
@@ -21,11 +21,13 @@ def averaged(parameters: Sequence[nn.Parameter], *, last: bool = True) -> Iterat
 
     As soon as all gradients of a bucket stand, they are sent, while earlier layers are still at work. Of micro-batches
     only the ``last`` pass sends, what the others left being in the same gradients. A parameter without a gradient in
-    one process counts as 0 there, and has none where no process has one.
+    one process counts as 0 there, and has none where no process has one. Of parameters in shards PyTorch itself
+    averages the gradients, after every micro-batch.
     """
     if processes.acting() == 1 or not last:
         yield
         return
+    parameters = [parameter for parameter in parameters if not shards.spread(parameter)]
     buckets = Buckets(parameters)
     hooks = [
         parameter.register_post_accumulate_grad_hook(buckets.ready)  # type: ignore[no-untyped-call]

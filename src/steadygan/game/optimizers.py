@@ -11,6 +11,7 @@ from torch import Tensor
 from steadygan.config import OptimizerConfig
 from steadygan.errors import unknown
 from steadygan.game.state import Optimizer
+from steadygan.runtime import shards
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """Names of the running means of gradients and of their squares, as torch has them in its checkpoints."""
@@ -64,10 +65,10 @@ class Adam:
         steps = [state["step"] for state in states]
         torch._foreach_add_(steps, 1)
         self._kernel(
-            parameters,
-            gradients,
-            [state[MOMENTS[0]] for state in states],
-            [state[MOMENTS[1]] for state in states],
+            shards.local(parameters),
+            shards.local(gradients),
+            shards.local([state[MOMENTS[0]] for state in states]),
+            shards.local([state[MOMENTS[1]] for state in states]),
             [],
             steps,
             lr=float(group["lr"]),
@@ -103,8 +104,8 @@ class Adam:
             own = self._state(parameter)
             own["step"].copy_(torch.as_tensor(values["step"]))
             for name in MOMENTS:
-                # laid out as it was saved: sums go by the order in memory
-                own[name] = values[name].to(parameter.device, parameter.dtype, copy=True)
+                # laid out as the parameter is, which a fused step takes for granted
+                own[name].copy_(values[name])
 
 
 class OptimisticAdam(torch.optim.Optimizer):
@@ -160,8 +161,9 @@ class Lookahead:
         self.count += 1
         if self.count % self.every == 0:
             fast = [parameter for group in self.base.param_groups for parameter in group["params"]]
-            torch._foreach_lerp_(self.slow, fast, self.alpha)
-            torch._foreach_copy_(fast, self.slow)
+            fast, slow = shards.local(fast), shards.local(self.slow)
+            torch._foreach_lerp_(slow, fast, self.alpha)
+            torch._foreach_copy_(fast, slow)
 
     def state_dict(self) -> dict[str, Any]:
         return {"base": self.base.state_dict(), "count": self.count, "slow": self.slow}
@@ -170,7 +172,7 @@ class Lookahead:
         self.base.load_state_dict(state["base"])
         self.param_groups = self.base.param_groups
         self.count = state["count"]
-        torch._foreach_copy_(self.slow, state["slow"])
+        torch._foreach_copy_(shards.local(self.slow), shards.local(state["slow"]))
 
 
 def _adam(params: list[Tensor], config: OptimizerConfig, rate: float) -> Adam:

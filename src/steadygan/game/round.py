@@ -13,7 +13,7 @@ from steadygan.game.gains import limit_gains_
 from steadygan.game.gradients import averaged
 from steadygan.game.move import Draw, Goal, Move, Play, Terms
 from steadygan.game.state import GameState
-from steadygan.runtime import processes
+from steadygan.runtime import processes, shards
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def play_round(state: GameState, moves: Sequence[Move], draw: Draw) -> Record:
     measured = crosses(setting.record_every, state.images_seen, after) or after >= setting.total
     shared: dict[str, Tensor] = {}
     signals: dict[str, Tensor | float] = {}
-    with processes.together():
+    with processes.together(), processes.heard():
         for move, times in zip(moves, repeats, strict=True):
             for step in range(times):
                 batch = draw(state.images_seen + step * batch_size, batch_size, state.attempt)
@@ -131,13 +131,14 @@ def _step(state: GameState, name: str, measured: bool) -> dict[str, Tensor | flo
     With the control ``skip_broken`` a step whose gradient is not finite is left out, at the price of waiting for the
     device in every round; it is off unless health turns it on, since it would hide the fault.
     """
-    parameters: list[Tensor] = [p for p in state.parameters[name] if p.grad is not None]
+    moved: list[Tensor] = [p for p in state.parameters[name] if p.grad is not None]
+    parameters, parted = shards.local(moved), any(map(shards.spread, moved))
     limit, guarded = state.controls[f"clip.{name}"], state.controls.get("skip_broken", 0.0) > 0
     normalise = name in state.setting.normalise
     signals: dict[str, Tensor | float] = {}
     if (measured or normalise or guarded or limit > 0) and parameters:
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        norm = _length(gradients)
+        gradients = shards.local([p.grad for p in moved if p.grad is not None])
+        norm = _length(gradients, parted)
         signals[f"{name}/gradient_norm"] = norm.detach()
         if guarded and not bool(torch.isfinite(norm)):
             return signals | {f"{name}/skipped": 1.0}
@@ -150,17 +151,17 @@ def _step(state: GameState, name: str, measured: bool) -> dict[str, Tensor | flo
     if (most := state.controls.get(f"max_gain.{name}", 0.0)) > 0:
         limit_gains_(state.parameters[name], most)
     if before:
-        signals[f"{name}/update"] = _moved(before, parameters)
+        signals[f"{name}/update"] = _moved(before, parameters, parted)
     return signals
 
 
 @torch.no_grad()
-def _moved(before: list[Tensor], after: list[Tensor]) -> Tensor:
+def _moved(before: list[Tensor], after: list[Tensor], parted: bool) -> Tensor:
     """||after - before|| / ||before|| over all parameters: how large a step was beside the weights."""
-    return _length(torch._foreach_sub(after, before)) / (_length(before) + 1e-12)
+    return _length(torch._foreach_sub(after, before), parted) / (_length(before, parted) + 1e-12)
 
 
-def _length(tensors: Sequence[Tensor]) -> Tensor:
-    """The norm of all of them as one vector."""
-    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
+def _length(tensors: Sequence[Tensor], parted: bool) -> Tensor:
+    """The norm of all of them as one vector, of which other processes have other rows where they are ``parted``."""
+    norm: Tensor = torch.linalg.vector_norm(shards.norms(tensors, parted))
     return norm

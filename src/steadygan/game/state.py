@@ -14,6 +14,7 @@ from steadygan.errors import unknown
 from steadygan.game.average import Average
 from steadygan.game.controls import Controls
 from steadygan.game.orders import Keep, Order, Rename, RollBack, Stop, Turn
+from steadygan.runtime import shards
 from steadygan.runtime.seeding import reseed
 
 
@@ -147,7 +148,7 @@ class GameState:
         """Put back all that ``tree`` has, of companions those that are named."""
         for group, parts in (self._parts() | {"companions": companions}).items():
             for name, part in parts.items():
-                part.load_state_dict(tree[group][name])
+                part.load_state_dict(_fitted(tree[group][name], part))
         self.controls.load_state_dict(tree["controls"])
         self.memory = {name: value.to(self.device) for name, value in tree["memory"].items()}
         counters = tree["counters"]
@@ -203,6 +204,14 @@ def steer(groups: Iterable[dict[str, Any]], rate: float, momentum: float | None)
             group["betas"] = (momentum, group["betas"][1])
         elif momentum is not None and "momentum" in group:
             group["momentum"] = momentum
+
+
+def _fitted(state: dict[str, Any], part: Any) -> dict[str, Any]:
+    """A saved state with this process's rows of what lies in shards."""
+    if isinstance(part, (nn.Module, Average)):
+        return shards.fitted_parts(state, part.state_dict())
+    groups = getattr(part, "param_groups", ())
+    return shards.fitted_moments(state, [one for group in groups for one in group["params"]]) if groups else state
 
 
 def _copied(tree: Any) -> Any:

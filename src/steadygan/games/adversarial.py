@@ -25,7 +25,7 @@ from steadygan.objectives.auxiliary import (
     update_historical_averages_,
 )
 from steadygan.objectives.weights import clip_weights_
-from steadygan.runtime import processes
+from steadygan.runtime import processes, shards
 
 Penalty = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
 WeightPenalty = Callable[[list[Tensor]], Tensor]
@@ -349,4 +349,4 @@ def _history(play: Play, name: str, parameters: list[Tensor]) -> list[Tensor]:
 def _clip(play: Play) -> None:
     limit = play.controls["weight_clip"]
     if limit > 0:
-        clip_weights_(play.players["discriminator"].parameters(), limit)
+        clip_weights_(shards.local(list(play.players["discriminator"].parameters())), limit)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from steadygan.runtime import shards
+
 STEPS = 8
 """Directions that a top singular value is sought in: within a few percent for random matrices."""
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -49,6 +51,7 @@ def matrices(player: nn.Module) -> Iterator[Tensor]:
         if isinstance(module, nn.Embedding) or id(module) in inside:
             continue
         for name, weight in _weights(module):
+            weight = shards.full(weight)
             if weight.dim() >= 2:
                 rows = weight.transpose(0, 1) if isinstance(module, TRANSPOSED) and name == "weight" else weight
                 yield rows.detach().reshape(rows.shape[0], -1)
@@ -76,7 +79,9 @@ def _as_used(table: nn.Module) -> Tensor:
     modes = [(part, part.training) for part in table.modules()]
     table.eval()
     try:
-        weight: Tensor = table()
+        dealt = {name: shards.full(one) for name, one in table.named_parameters() if shards.spread(one)}
+        # a parametrisation by itself does not gather what lies in shards
+        weight: Tensor = torch.func.functional_call(table, dealt, ()) if dealt else table()
         return weight
     finally:
         for part, mode in modes:

@@ -36,6 +36,8 @@ T = TypeVar("T")
 PATIENCE = 40.0
 """Seconds that a process waits for another before it gives up; ``$STEADYGAN_PATIENCE`` says otherwise."""
 
+LOST = "connection lost"
+
 _apart = True
 _dealt: Sequence[int] | None = None
 _lane: Any = None
@@ -154,13 +156,28 @@ def asked() -> Iterator[None]:
         raise Parted(_reason(error)) from None
 
 
+@contextlib.contextmanager
+def heard() -> Iterator[None]:
+    """Turn a lost connection into ``Parted`` where PyTorch itself does the sending; other failures stay as they are."""
+    try:
+        yield
+    except RuntimeError as error:
+        if count() == 1 or isinstance(error, Parted) or _reason(error) not in (_silent(), LOST):
+            raise
+        raise Parted(_reason(error)) from None
+
+
+def _silent() -> str:
+    return f"no answer for {patience():g} s"
+
+
 def _reason(error: BaseException) -> str:
     """The failure in a few words: backends tell long stories over several lines."""
     text = str(error)
     known = ("Timed out", "timed out", "timeout", "Timeout"), ("onnection", "refused", "reset", "NCCL")
     if any(sign in text for sign in known[0]):
-        return f"no answer for {patience():g} s"
-    return "connection lost" if any(sign in text for sign in known[1]) else text.splitlines()[0][:120]
+        return _silent()
+    return LOST if any(sign in text for sign in known[1]) else text.strip().partition("\n")[0][:120]
 
 
 def share(values: Tensor, parts: int = 1) -> Tensor:

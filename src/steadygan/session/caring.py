@@ -19,6 +19,7 @@ from steadygan.health.signal_baseline import Baseline
 from steadygan.health.signals import examine
 from steadygan.objectives.auxiliary import pack
 from steadygan.runtime import agreement, seeding
+from steadygan.session import sharding
 
 REFERENCE = 2000
 """Further training images that clusters, neighbours and floors are taken from."""
@@ -129,11 +130,17 @@ class Examination:
         return logits.float()
 
 
-def _by_one(examine: Examine) -> Examine:
-    """Of several processes the first examines, and all hear what it found; what it leaves is for itself."""
+def _by_one(examine: Examine, by_all: bool) -> Examine:
+    """Of several processes the first examines, and all hear what it found; what it leaves is for itself.
+
+    ``by_all``: they all do, where nobody can play the networks alone.
+    """
 
     def examined(memory: Mapping[str, Tensor]) -> tuple[dict[str, float], dict[str, Tensor]]:
         left: dict[str, Tensor] = {}
+        if by_all:
+            signals, left = examine(memory)
+            return agreement.agree(signals), left
 
         def look() -> dict[str, float]:
             signals, found = examine(memory)
@@ -149,4 +156,6 @@ def care(config: RunConfig, guard: Guard, state: GameState, family: Family, late
     """Give the game a monitor, where health is on."""
     if config.health.mode != "off":
         examination = Examination(config, guard, state, family, latent)
-        state.companions["health"] = Monitor(config.health, config.images, _by_one(examination))
+        state.companions["health"] = Monitor(
+            config.health, config.images, _by_one(examination, bool(sharding.sharded(config)))
+        )

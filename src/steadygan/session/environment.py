@@ -24,7 +24,8 @@ FREE = ("keep", "milestones", "tensorboard", "wandb", "mlflow", "why", "data.sou
 def differences(then: Any, config: RunConfig, data_then: str, data_now: str) -> list[str]:
     """What has changed since the checkpoint was written, in words; empty where nothing that matters has."""
     old, new = flat(_completed(then)), flat(json.loads(config.model_dump_json()))
-    keys = [key for key in {**old, **new} if old.get(key) != new.get(key) and key not in FREE]
+    free = {key for key in new if key in FREE or (key.startswith("players.") and key.endswith(".sharded"))}
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key) and key not in free]
     found = [f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys]
     if data_then != data_now:
         found.append(f"the data was {data_then[:12]}, is {data_now[:12]}")

@@ -29,7 +29,7 @@ from steadygan.evaluation.protocol import Value
 from steadygan.evaluation.reference import FEWEST, LOOKED_AT, Reference, customary_count
 from steadygan.report.pictures import to_uint8
 from steadygan.runtime import agreement, processes, seeding
-from steadygan.session import families
+from steadygan.session import families, sharding
 
 Progress = Callable[[str, int, int], None]
 
@@ -262,6 +262,8 @@ class Milestones:
     def lines(self, images_seen: int) -> list[dict[str, Any]]:
         """The values of now as lines of ``metrics.jsonl``; several processes share the work up to the features."""
         shared = self._shared() if processes.count() > 1 else None
+        if shared is None and sharding.sharded(self.config):
+            shared = self._side()
 
         def measured() -> list[dict[str, Any]]:
             with warnings.catch_warnings():

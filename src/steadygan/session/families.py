@@ -52,7 +52,7 @@ def draw_latents(
     if config.players["generator"].network.conditional:
         turns = torch.arange(CHUNK) + chunk * CHUNK
         labels = (turns % config.classes if label is None else torch.full((CHUNK,), label)).to(like.device)
-    return latent.to(like), labels
+    return latent.to(like.device, like.dtype), labels
 
 
 @torch.no_grad()

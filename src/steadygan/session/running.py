@@ -24,7 +24,7 @@ from steadygan.game.round import Record, crosses
 from steadygan.health.findings import BROKEN
 from steadygan.health.monitor import Monitor
 from steadygan.report import outputs
-from steadygan.runtime import agreement, devices, processes, storage
+from steadygan.runtime import agreement, devices, processes, shards, storage
 from steadygan.runtime.folder import RunFolder
 from steadygan.session import keeping, memory
 from steadygan.session.environment import describe, differences
@@ -134,7 +134,7 @@ class Run:
 
     def _check_space(self) -> None:
         tensors: dict[str, torch.Tensor] = {}
-        checkpoint.flatten(self._tree(), "", tensors)
+        checkpoint.flatten(self._tree(self.state.state_dict()), "", tensors)
         one = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
         # Adam's moments appear with the first step: twice the players' weights
         weights = sum(t.numel() * t.element_size() for name, t in tensors.items() if name.startswith("state/players/"))
@@ -148,7 +148,7 @@ class Run:
         self.wishes.begin((state.attempt, seen))
         measuring = self._measuring()
         if seen == 0:
-            agreement.lead(self._picture)
+            self._paint()
             monitor = state.companions.get("health")
             for order in monitor.begin() if isinstance(monitor, Monitor) else ():
                 self._carry_out(order)
@@ -162,7 +162,7 @@ class Run:
                 seen = state.images_seen
                 continue
             if crosses(config.sample_every, before, record.images_seen) or state.done:
-                agreement.lead(self._picture)
+                self._paint()
             if measuring and (crosses(config.evaluate_every, before, record.images_seen) or state.done):
                 for line in measuring.lines(record.images_seen):
                     self.folder.append("metrics.jsonl", line)
@@ -251,14 +251,23 @@ class Run:
                 self.folder.append("events.jsonl", event)
                 self.watcher.event(f"[{in_short(int(event['images_seen']))} images] {line}")
             case Best(criterion, value):
-                agreement.lead(lambda: self._keep_best(criterion, value))
+                averages = shards.ahead(self._averages, self.wired.shared)
+                agreement.lead(lambda: self._keep_best(criterion, value, averages()))
             case _:
                 self.state.obey(order)
 
-    def _keep_best(self, criterion: str, value: float) -> None:
+    def _averages(self) -> dict[str, Any]:
+        return self._whole({name: one.state_dict() for name, one in self.state.averages.items()})
+
+    def _whole(self, tree: dict[str, Any]) -> dict[str, Any]:
+        """What is to be saved, all rows of it in the process that writes."""
+        found: dict[str, Any] = shards.whole(tree, keep=processes.leads())
+        return found
+
+    def _keep_best(self, criterion: str, value: float, averages: dict[str, Any]) -> None:
         """Put the averages beside the checkpoints, as one that is never pruned and not resumed from."""
         tensors: dict[str, torch.Tensor] = {}
-        checkpoint.flatten({"state": {"averages": self.state.state_dict()["averages"]}}, "", tensors)
+        checkpoint.flatten({"state": {"averages": averages}}, "", tensors)
         plain = {"images_seen": self.state.images_seen, "attempt": self.state.attempt, criterion: value}
         try:
             checkpoint.write(self.folder.best, plain, checkpoint.copied(tensors))
@@ -287,8 +296,12 @@ class Run:
                 code=1,
             )
 
-    def _picture(self) -> None:
-        images = self.wired.sample(self.config.sample_count, self.config.seed)
+    def _paint(self) -> None:
+        one = self.config
+        images = shards.ahead(lambda: self.wired.sample(one.sample_count, one.seed), self.wired.shared)
+        agreement.lead(lambda: self._picture(images()))
+
+    def _picture(self, images: torch.Tensor) -> None:
         try:
             path = outputs.write_grid(self.folder.samples, self.state.images_seen, images)
         except (OSError, SteadyganError) as error:
@@ -296,22 +309,23 @@ class Run:
         else:
             self.watcher.picture(path, self.state.images_seen)
 
-    def _tree(self) -> dict[str, Any]:
+    def _tree(self, state: dict[str, Any]) -> dict[str, Any]:
         return {
-            "state": self.state.state_dict(),
+            "state": state,
             "config": json.loads(self.config.model_dump_json()),
             "data": self.data.fingerprint,
             "lines": self.folder.positions(),
         }
 
     def _keep(self, *, milestone: bool, last: bool) -> None:
-        agreement.lead(lambda: self._save(milestone=milestone, last=last))
+        state = shards.ahead(lambda: self._whole(self.state.state_dict()), self.wired.shared)
+        agreement.lead(lambda: self._save(state(), milestone=milestone, last=last))
 
-    def _save(self, *, milestone: bool, last: bool) -> None:
+    def _save(self, state: dict[str, Any], *, milestone: bool, last: bool) -> None:
         """Save behind the run's back, or at the last one until it stands; tell of the write before this one."""
         failures = [self.keeper.wait()]
         try:
-            self.keeper.save(self._tree(), self.state.images_seen, self.state.attempt, milestone=milestone)
+            self.keeper.save(self._tree(state), self.state.images_seen, self.state.attempt, milestone=milestone)
             failures.append(self.keeper.wait() if last else None)
         except checkpoint.NotFinite as error:
             if last or self.config.health.mode != "mend":
@@ -337,13 +351,24 @@ class Run:
         except processes.Parted:
             raise
         except SteadyganError:
-            agreement.last(self._report)
+            self._report()
             raise
-        agreement.last(self._report)
+        self._report()
 
     def _report(self) -> None:
+        samples = self._few() if self.wired.shared else self.wired.samples
+        agreement.last(lambda: self._write_report(samples))
+
+    def _few(self) -> keeping.Sample:
+        """As many samples as a report looks at, made beforehand since all processes must make them."""
+        made = torch.empty(0)
+        with contextlib.suppress(RuntimeError):  # the others may be gone; then there is nothing to report about samples
+            made = self.wired.sample(keeping.COUNT, 0)
+        return lambda count, seed: iter([made[:count]])
+
+    def _write_report(self, samples: keeping.Sample) -> None:
         try:
-            keeping.finish(self.folder.path, self.data, self.wired.samples, self.state.images_seen)
+            keeping.finish(self.folder.path, self.data, samples, self.state.images_seen)
         except Exception as error:  # the run is saved by now, and its report must not be what loses it
             why = error.what if isinstance(error, SteadyganError) else storage.reason(error)
             self.watcher.event(f"the report could not be written ({why}); later: steadygan report {self.folder.path}")

@@ -15,7 +15,6 @@ from steadygan.data.augmentation import augment, random_flip, resolve
 from steadygan.data.dataset import DataSet
 from steadygan.data.order import Order
 from steadygan.errors import SteadyganError
-from steadygan.game.average import Average
 from steadygan.game.controls import Controls
 from steadygan.game.move import Batch, Draw, Move
 from steadygan.game.optimizers import build_optimizer, momentum
@@ -32,6 +31,7 @@ from steadygan.objectives.auxiliary import pack
 from steadygan.objectives.penalties import PENALTIES
 from steadygan.objectives.weights import WEIGHT_PENALTIES
 from steadygan.runtime import devices, processes, seeding
+from steadygan.session import sharding
 from steadygan.session.caring import care
 from steadygan.session.families import CHUNK, build_players, check_players, draw_samples, family, lookup, options
 
@@ -69,15 +69,27 @@ class Wired:
         return torch.cat(list(self.samples(count, seed)))
 
     def samples(self, count: int, seed: int, first: int = 0, step: int = 1) -> Iterator[Tensor]:
-        """The same in chunks, for counts that do not fit in memory; every ``step``-th of them from ``first`` on."""
+        """The same in chunks, for counts that do not fit in memory; every ``step``-th of them from ``first`` on.
+
+        Where players lie in shards all processes must ask at once, for equally many.
+        """
         network = self.state.averages["generator"].network
         for start in range(first * CHUNK, count, step * CHUNK):
             yield draw_samples(network, self.config, self.device, seed, start // CHUNK)[: count - start]
+        if self.shared and 0 < -(-count // CHUNK) % step <= first:
+            # the others have one more to make, which takes everybody's weights
+            draw_samples(network, self.config, self.device, seed, 0)
+
+    @property
+    def shared(self) -> bool:
+        """Whether players lie in shards, so that nobody can play them alone."""
+        return bool(sharding.sharded(self.config))
 
 
 def prepare(config: RunConfig, data: DataSet) -> RunConfig:
     """The config with everything settled that the data decides. Raises SteadyganError where the two do not fit."""
     check_processes(config)
+    sharding.check(config)
     count = len(data.train)
     if count < config.batch:
         remedy = f"set batch={1 << (count.bit_length() - 1)} or add images" if count > 1 else "add images"
@@ -119,9 +131,7 @@ def wire(config: RunConfig, data: DataSet, *, device: torch.device | None = None
     seeding.reseed("networks", config.seed)
     roles, players = config.players, build_players(config)
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    for player in players.values():
-        player.to(place, own)
-        player.to(memory_format=layout)  # type: ignore[call-overload]
+    averages = sharding.settle(players, found.averages, sharding.sharded(config), place, own, layout)
     loss = _loss(config)
     state = GameState(
         players=players,
@@ -130,7 +140,7 @@ def wire(config: RunConfig, data: DataSet, *, device: torch.device | None = None
         },
         controls=_controls(config, found, len(data.train)),
         setting=_setting(config, precision),
-        averages={name: Average(players[name]) for name in found.averages},
+        averages=averages,
     )
     guard = Guard(data, lambda rows: to_batch(data, rows, place, own, torch.contiguous_format), flip=config.data.flip)
     draw = sicken_draw(config.sicken, _drawer(config, guard, state.controls, place, own), config)
@@ -157,7 +167,13 @@ def _kit(config: RunConfig, found: Family, loss: AdversarialLoss, latent: Latent
     roles, policy = config.players, resolve(config.augmentation.policy or RESERVE_POLICY)
     penalties = [LazyPenalty(name, lookup("penalty", name, PENALTIES), p.every) for name, p in config.penalties.items()]
     if "penalties" in found.knobs:
-        penalties += [LazyPenalty(name, PENALTIES[name]) for name in RESERVE_PENALTIES if name not in config.penalties]
+        # a discriminator in shards has no second derivatives
+        kind = "{}-approximate" if "discriminator" in config.sharded else "{}"
+        penalties += [
+            LazyPenalty(name, PENALTIES[kind.format(name)])
+            for name in RESERVE_PENALTIES
+            if name not in config.penalties
+        ]
     game = AdversarialGame(
         loss=loss,
         latent=lambda count, device: processes.drawn(count, lambda number: latent(number, None, device)),
