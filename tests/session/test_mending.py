@@ -64,7 +64,6 @@ def test_watching_changes_no_bit(recipe: str, lab: Any, tmp_path: Path) -> None:
         ("generator-rate:3", "digits"),
         ("duplicates:2", "mlp"),
         ("corrupt-batches:2", "mlp"),
-        ("tiny-batch:3", "mlp"),
     ],
 )
 def test_a_treated_run_that_was_stopped_anywhere_ends_in_the_same_bits(

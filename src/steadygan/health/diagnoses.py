@@ -139,7 +139,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         findings_steps.few_images,
         at="record",
         confirm=8,
-        remedies=("back-larger-batch", "add-penalty"),
+        remedies=("add-penalty",),
         urgency=6,
         outside=True,
     ),

@@ -25,8 +25,6 @@ USUAL = {"generator": 0.015, "discriminator": 0.01}
 """A step's length over that of the weights at which networks of every recipe learn with Adam."""
 RISEN = 1.5
 """Times what it was first from which on a learning rate is one that rises."""
-USUAL_BATCH = 64
-"""Images a round, as recipes have it."""
 SAFETY = 0.8
 """Steps longer than this share of what is told of as too long are shortened with those that are."""
 Turns = dict[str, tuple[float, float]]
@@ -218,12 +216,6 @@ def _unsmother(bench: Bench) -> Turns:
     return lighter | bench.scaled("weight_clip", 64.0, 1.0, 64.0)
 
 
-def _larger_batch(bench: Bench) -> Turns:
-    """Batches of as many images as recipes have, at least; fewer rounds for the same images."""
-    batch = bench.controls.get("batch", 0.0)
-    return bench.scaled("batch", USUAL_BATCH / batch, 1.0, USUAL_BATCH) if 0 < batch < USUAL_BATCH else {}
-
-
 def _all_fakes(bench: Bench) -> Turns:
     """All fakes teach the generator, not the most convincing alone."""
     share = bench.controls.get("top_k", 1.0)
@@ -304,12 +296,6 @@ INTERVENTIONS: dict[str, Intervention] = {
         "back to the last healthy snapshot, penalties R1 and R2 added and learning rates set by their steps",
         lambda bench: (added | _pace(bench)) if (added := _add_penalty(bench)) else {},
         True,
-    ),
-    "back-larger-batch": Intervention(
-        f"back to the last healthy snapshot; from now on batches of {USUAL_BATCH} images",
-        _larger_batch,
-        True,
-        reaches=True,
     ),
     "back-distinct": Intervention(
         "back to the last healthy snapshot; from now on each distinct image is read once an epoch",
