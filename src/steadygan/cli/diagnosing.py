@@ -22,7 +22,8 @@ def diagnose(record: Path, total: int) -> None:
     for place, words in _story(found):
         console.print(f"[{in_short(place)} images] {words}", markup=False)
     if not found.told:
-        console.print("nothing amiss in what the records show")
+        again = "read again, with the rules of now, the records show nothing amiss"
+        console.print(again if found.events else "nothing amiss in what the records show")
     for name in dict.fromkeys(one.name for one in found.told):
         state = "to the end" if name in found.standing else "later gone"
         console.print(f"{name} ({state}): {DIAGNOSES[name].meaning}; advice: {DIAGNOSES[name].advice}", markup=False)
