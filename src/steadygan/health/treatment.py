@@ -343,6 +343,8 @@ def _number(value: float | None) -> str:
 
 
 def _said(control: str, factor: float, shift: float) -> str:
+    if factor == 0:
+        return f"{control} held at {shift:.3g}"
     parts = [f"×{factor:.3g}"] if factor != 1 else []
     parts += [f"{shift:+.3g}"] if shift else []
     return f"{control} {' '.join(parts) or '×1'}"
