@@ -44,13 +44,13 @@ def test_every_illness_is_shown_on_the_digits(gallery: ModuleType) -> None:
     assert gallery.setting_of("heavy-penalty") == "digits-digits"
 
 
-def test_a_run_has_its_check_ups_even_where_its_illness_shortens_it(gallery: ModuleType) -> None:
+def test_a_run_has_the_budget_and_the_check_ups_of_its_setting(gallery: ModuleType) -> None:
     cell = gallery.Cell("digits-dcgan", "tiny-batch", "watch")
     assert gallery.play(cell) == ""
     assert gallery.done(cell)
     config = json.loads((cell.path / "config.json").read_text())
-    assert config["images"] == 80
-    assert config["health"]["every"] == 2
+    assert config["images"] == 1280
+    assert config["health"]["every"] == 1280 // gallery.CHECK_UPS
     assert config["sicken"] == "tiny-batch:2"
 
 

@@ -20,13 +20,13 @@ from steadygan.errors import SteadyganError
         (
             "",
             "no command: choose one of train, resume, sample, evaluate, compare, diagnose, report, explain, "
-            "illnesses, watch, explore, info, recipes, or see steadygan --help",
+            "illnesses, watch, explore, info, recipes, bench, or see steadygan --help",
         ),
         ("tran", "unknown command 'tran': did you mean 'train'?"),
         (
             "xyzzy",
-            "unknown command 'xyzzy': choose one of compare, diagnose, evaluate, explain, explore, illnesses, info, "
-            "recipes, report, resume, sample, train, watch",
+            "unknown command 'xyzzy': choose one of bench, compare, diagnose, evaluate, explain, explore, illnesses, "
+            "info, recipes, report, resume, sample, train, watch",
         ),
         ("--bogus", "unknown option --bogus: a command comes first, see steadygan --help"),
         ("train", "train needs data: see steadygan train --help"),
