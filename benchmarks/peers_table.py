@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from statistics import mode
 from typing import Any
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "peers.md"
@@ -87,7 +88,7 @@ def made(rows: list[Row]) -> str:
     if rows[0]["kind"] == "quality":
         command += f" --minutes {max(row['minutes'] for row in rows):g} --seeds {len({row['seed'] for row in rows})}"
     else:
-        command += f" --pairs {max(row['pairs'] for row in rows)}"
+        command += f" --pairs {mode(row['pairs'] for row in rows)}"
     commits = ", ".join(sorted({row["commit"] for row in rows}))
     return (
         f"Made by `{command}` on {rows[0]['machine']} (load before a cell: {min(loads):.1f} to {max(loads):.1f}), "
