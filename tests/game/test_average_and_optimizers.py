@@ -68,6 +68,21 @@ def test_running_statistics_are_averaged_and_other_buffers_copied() -> None:
     assert now["0.num_batches_tracked"].item() == 1
 
 
+def test_the_average_follows_values_that_are_loaded_and_another_player() -> None:
+    players = [nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)) for _ in range(2)]
+    average = Average(players[0])
+    average.update(players[0], 8, 0.0)
+    state = copy.deepcopy(players[0].state_dict())
+    for name, value in state.items():
+        value.add_(1)
+        assert not torch.equal(value, average.state_dict()[name])
+    players[0].load_state_dict(state)
+    average.update(players[0], 8, 0.0)
+    assert all(torch.equal(average.state_dict()[name], value) for name, value in state.items())
+    average.update(players[1], 8, 0.0)
+    assert all(torch.equal(average.state_dict()[name], value) for name, value in players[1].state_dict().items())
+
+
 def test_the_average_never_learns_and_never_trains() -> None:
     player = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
     average = Average(player)

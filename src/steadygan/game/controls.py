@@ -42,6 +42,8 @@ class Controls(Mapping[str, float]):
         self.total = total
         self._clock = 0
         self._controls: dict[str, Control] = {}
+        self._values: dict[str, float] = {}
+        """Values that were asked for at this place of the clock."""
 
     def declare(
         self, name: str, schedule: ScheduleConfig | float, low: float = 0.0, high: float = float("inf")
@@ -57,10 +59,12 @@ class Controls(Mapping[str, float]):
                 wanted = f"from {low:g} to {high:g}" if high < float("inf") else f"of at least {low:g}"
                 raise SteadyganError(f"{name} is {value:g}", f"choose a value {wanted}")
         self._controls[name] = Control(plan, low, high)
+        self._values.pop(name, None)
 
     def at(self, images_seen: int) -> None:
         """Move the clock."""
         self._clock = images_seen
+        self._values.clear()
 
     def turn(self, name: str, *, by: str, factor: float | None = None, shift: float | None = None) -> None:
         """Set the factor or the shift that ``by`` gives a control; its schedule goes on underneath."""
@@ -71,9 +75,12 @@ class Controls(Mapping[str, float]):
         self._controls[name].turns[by] = turn
         if turn == UNTURNED:
             del self._controls[name].turns[by]
+        self._values.pop(name, None)
 
     def __getitem__(self, name: str) -> float:
-        return self._controls[name].value(self._clock, self.total)
+        if name not in self._values:
+            self._values[name] = self._controls[name].value(self._clock, self.total)
+        return self._values[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._controls)
@@ -116,3 +123,4 @@ class Controls(Mapping[str, float]):
             if name not in self._controls:
                 raise unknown("control", name, self._controls)
             self._controls[name].turns = {by: (float(factor), float(shift)) for by, (factor, shift) in turns.items()}
+            self._values.pop(name, None)

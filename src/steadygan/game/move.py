@@ -60,8 +60,8 @@ class Play:
     notes: dict[str, Tensor] = field(default_factory=dict)
 
     def note(self, name: str, value: Tensor) -> None:
-        """Put a scalar into the record, without waiting for the device."""
-        value = value.detach() / self.parts
+        """Put a scalar that nobody changes any more into the record, without waiting for the device."""
+        value = value.detach() / self.parts if self.parts > 1 else value.detach()
         self.notes[name] = self.notes[name] + value if name in self.notes else value
 
     @property

@@ -11,7 +11,7 @@ from torch import Tensor
 from steadygan.game.average import half_life_at
 from steadygan.game.gains import limit_gains_
 from steadygan.game.gradients import averaged
-from steadygan.game.move import Draw, Goal, Move, Play, Terms
+from steadygan.game.move import Draw, Goal, Move, Play
 from steadygan.game.state import GameState
 from steadygan.runtime import processes, shards
 
@@ -52,6 +52,7 @@ def play_round(state: GameState, moves: Sequence[Move], draw: Draw) -> Record:
     measured = crosses(setting.record_every, state.images_seen, after) or after >= setting.total
     shared: dict[str, Tensor] = {}
     signals: dict[str, Tensor | float] = {}
+    noted: dict[str, Tensor] = {}
     with processes.together(), processes.heard():
         for move, times in zip(moves, repeats, strict=True):
             for step in range(times):
@@ -59,6 +60,8 @@ def play_round(state: GameState, moves: Sequence[Move], draw: Draw) -> Record:
                 play = Play(state.players, batch, state.controls, state.memory, shared, state.rounds, state.attempt)
                 play.measured = measured
                 signals |= _play_move(state, move, play)
+                noted |= play.notes
+        signals |= _averaged(noted, play.device)
     images = after - state.images_seen
     for name, average in state.averages.items():
         life = half_life_at(state.controls["average.half_life"], setting.ramp_up, after)
@@ -76,7 +79,7 @@ def _repeats(state: GameState, move: Move) -> int:
 
 def _play_move(state: GameState, move: Move, play: Play) -> dict[str, Tensor | float]:
     """Take the gradients of all goals at the same point, then let all learners step."""
-    whole, signals = play.batch, dict[str, Tensor | float]()
+    whole, stepped = play.batch, dict[str, Tensor | float]()
     play.parts = state.setting.accumulate
     for goal in move.goals:
         _let_learn(state, (*goal.learners, *move.builds))
@@ -87,19 +90,19 @@ def _play_move(state: GameState, move: Move, play: Play) -> dict[str, Tensor | f
             _add_gradient(state, goal, play)
     for goal in move.goals:
         for name in goal.learners:
-            signals |= _step(state, name, play.measured)
+            stepped |= _step(state, name, play.measured)
     if move.after:
         move.after(play)
-    return _averaged_notes(play) | signals
+    return play.notes | stepped
 
 
-def _averaged_notes(play: Play) -> dict[str, Tensor]:
-    """What the move noted, as means over all processes, in one message."""
-    if processes.acting() == 1 or not play.notes:
-        return play.notes
-    values = [value.to(play.device, torch.float64) for value in play.notes.values()]
+def _averaged(noted: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """What the moves of a round noted, as means over all processes, in one message."""
+    if processes.acting() == 1 or not noted:
+        return noted
+    values = [value.to(device, torch.float64) for value in noted.values()]
     means = processes.mean(torch.stack(values))
-    return {name: mean.to(was.dtype) for (name, was), mean in zip(play.notes.items(), means, strict=True)}
+    return {name: mean.to(was.dtype) for (name, was), mean in zip(noted.items(), means, strict=True)}
 
 
 def _let_learn(state: GameState, names: tuple[str, ...]) -> None:
@@ -112,17 +115,14 @@ def _let_learn(state: GameState, names: tuple[str, ...]) -> None:
 def _add_gradient(state: GameState, goal: Goal, play: Play) -> None:
     with state.autocast(play.device):
         terms = goal.wants(play)
-    total = _total(terms)
-    for name, term in terms.items():
-        play.note(name, term.values.mean())
+    means = {name: term.values.mean() for name, term in terms.items()}
+    parts = [mean if terms[name].weight == 1.0 else mean * terms[name].weight for name, mean in means.items()]
+    total = torch.stack(parts).sum() if len(parts) > 1 else parts[0]
+    for name, mean in means.items():
+        play.note(name, mean)
     learning = [parameter for name in goal.learners for parameter in state.parameters[name]]
     with averaged(learning, last=play.part == play.parts - 1):
         (total / play.parts if play.parts > 1 else total).backward()  # type: ignore[no-untyped-call]
-
-
-def _total(terms: Terms) -> Tensor:
-    parts = [term.values.mean() * term.weight if term.weight != 1.0 else term.values.mean() for term in terms.values()]
-    return torch.stack(parts).sum() if len(parts) > 1 else parts[0]
 
 
 def _step(state: GameState, name: str, measured: bool) -> dict[str, Tensor | float]:
@@ -131,12 +131,13 @@ def _step(state: GameState, name: str, measured: bool) -> dict[str, Tensor | flo
     With the control ``skip_broken`` a step whose gradient is not finite is left out, at the price of waiting for the
     device in every round; it is off unless health turns it on, since it would hide the fault.
     """
-    moved: list[Tensor] = [p for p in state.parameters[name] if p.grad is not None]
-    parameters, parted = shards.local(moved), any(map(shards.spread, moved))
     limit, guarded = state.controls[f"clip.{name}"], state.controls.get("skip_broken", 0.0) > 0
     normalise = name in state.setting.normalise
+    asked = measured or normalise or guarded or limit > 0
+    moved: list[Tensor] = [p for p in state.parameters[name] if p.grad is not None] if asked else []
+    parameters, parted = shards.local(moved), any(map(shards.spread, moved))
     signals: dict[str, Tensor | float] = {}
-    if (measured or normalise or guarded or limit > 0) and parameters:
+    if moved:
         gradients = shards.local([p.grad for p in moved if p.grad is not None])
         norm = _length(gradients, parted)
         signals[f"{name}/gradient_norm"] = norm.detach()

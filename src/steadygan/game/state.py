@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -89,8 +90,11 @@ class GameState:
     attempt: int = 0
     ended: Stop | None = None
     """The order that ended the run before its time."""
-    parameters: dict[str, list[nn.Parameter]] = field(default_factory=dict, init=False, repr=False)
-    """Every player's parameters, listed once a round: walking a network's modules costs as much as a small layer."""
+
+    @cached_property
+    def parameters(self) -> dict[str, list[nn.Parameter]]:
+        """Every player's parameters, listed once: walking a network's modules costs as much as a small layer."""
+        return {name: list(player.parameters()) for name, player in self.players.items()}
 
     @property
     def device(self) -> torch.device:
@@ -110,7 +114,6 @@ class GameState:
         """Set the clock for controls and randomness: a round depends on where it stands, not on what came before."""
         self.controls.at(self.images_seen)
         reseed(self.setting.seed, self.setting.rank, self.attempt, self.images_seen)
-        self.parameters = {name: list(player.parameters()) for name, player in self.players.items()}
         for name, optimizer in self.optimizers.items():
             steer(optimizer.param_groups, self.controls[f"learning_rate.{name}"], self.controls.get(f"momentum.{name}"))
 
