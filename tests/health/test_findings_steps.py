@@ -207,3 +207,23 @@ def test_a_step_shorter_for_the_same_gradient_is_a_shock_and_one_of_another_rate
 def test_what_is_too_long_is_told_with_its_player(player: str) -> None:
     finding = long_steps(course(20, **{f"{player}_per_update": 0.2}))
     assert finding and player in finding.words and finding.severity == pytest.approx(0.2 / LONG[player])
+
+
+@pytest.mark.parametrize(("player", "size", "told"), [("discriminator", 0.5, True), ("discriminator", 0.14, False)])
+def test_a_very_first_step_is_told_of_at_once_where_it_throws_a_player_off(
+    player: str, size: float, told: bool
+) -> None:
+    history = History(TOTAL)
+    for place in range(1, 4):
+        history.add(place * 100, {f"{player}/update": size / place**2, "generator/update": 0.03, "round": float(place)})
+    finding = long_steps(history)
+    assert bool(finding) == told
+    if finding:
+        assert "50%" in finding.words and player in finding.words
+
+
+def test_steps_of_a_loss_that_asks_nothing_yet_say_nothing_of_the_rate() -> None:
+    history = History(TOTAL)
+    for place in range(1, 40):
+        history.add(place * 100, {"discriminator/update": 0.0 if place % 3 else 0.012, "round": float(place)})
+    assert first_step(history, "discriminator") == pytest.approx(0.012)

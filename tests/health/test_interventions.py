@@ -126,7 +126,8 @@ def test_it_gives_nothing_where_nothing_is_there(name: str) -> None:
         ("slower-generator", {}, {"learning_rate.generator": 0.0005}),
         ("back-matching", {}, {"feature_matching": 50.0}),
         ("faster-generator", {}, {"learning_rate.generator": 0.004}),
-        ("back-slower", {}, {"learning_rate.generator": 0.00025, "learning_rate.discriminator": 0.0005}),
+        # a quarter of the generator's steps would lead nowhere in a run of this length
+        ("back-slower", {}, {"learning_rate.discriminator": 0.0005}),
         ("stronger-penalty", WITH_PENALTY, {"penalty.r1": 4.0, "penalty.r2": 4.0}),
         ("stronger-penalty", {}, {"penalty.r1": 0.1, "penalty.r2": 0.1}),
         ("lighter-discriminator", WITH_PENALTY, {"penalty.r1": 0.25, "penalty.r2": 0.25}),
@@ -150,7 +151,7 @@ def test_it_gives_nothing_where_nothing_is_there(name: str) -> None:
         ("back-spectrum", {}, {"spectrum_matching": 1.0}),
         ("back-shorter-steps", {"learning_rate.discriminator": 2.0}, {"learning_rate.discriminator": 0.001}),
         ("shorter-steps", {"learning_rate.discriminator": 2.0}, {"learning_rate.discriminator": 0.1}),
-        ("back-lighter", WITH_PENALTY, {"penalty.r1": 1 / 30, "penalty.r2": 1 / 30}),
+        ("back-lighter", WITH_PENALTY, {"penalty.r1": 0.2 / 30, "penalty.r2": 0.2 / 30}),
         ("back-lighter", {"weight_clip": 0.01}, {"weight_clip": 0.64}),
         ("back-all-fakes", {"top_k": 0.1}, {"top_k": 1.0}),
         ("back-all-fakes", {}, {}),
@@ -224,3 +225,60 @@ def test_any_row_of_them_keeps_every_control_in_its_room(names: list[str], game:
 
 def test_a_control_of_a_player_that_a_schedule_has_brought_to_0_is_left_alone() -> None:
     assert Patient({"learning_rate.generator": 0.0}).wants("slower-generator") == {}
+
+
+def played(generator: float, discriminator: float, given: dict[str, float], start: float = 0.0) -> Patient:
+    """A patient whose steps are of these lengths beside the weights; ``start`` is the discriminator's very first."""
+    patient = Patient(given, {"generator": generator, "discriminator": discriminator})
+    patient.history = History(TOTAL)
+    for place in range(1, 31):
+        found = {"generator/update": generator, "discriminator/update": start if start and place < 3 else discriminator}
+        patient.history.add(place * 100, found | {"round": float(place)})
+    return patient
+
+
+def test_a_player_with_short_steps_gets_the_rate_of_an_opponent_whose_steps_are_sound() -> None:
+    slow = {"learning_rate.generator": 1e-4, "learning_rate.discriminator": 1e-3}
+    patient = played(0.002, 0.012, slow)
+    patient.take("back-pace")
+    assert patient.controls["learning_rate.generator"] == pytest.approx(1e-3)
+    assert patient.controls["learning_rate.discriminator"] == pytest.approx(1e-3)
+    # an opponent that is itself far off is no guide, nor is a rate at which the steps would be long
+    astray = played(0.002, 0.2, slow)
+    astray.take("back-pace")
+    assert astray.controls["learning_rate.generator"] == pytest.approx(1e-4 * 0.015 / 0.002)
+    far = played(0.002, 0.012, slow | {"learning_rate.discriminator": 0.1})
+    far.take("back-pace")
+    assert far.controls["learning_rate.generator"] == pytest.approx(1e-4 * 0.015 / 0.002)
+
+
+def test_weights_that_grew_under_the_first_steps_do_not_hide_how_long_these_were() -> None:
+    patient = played(0.03, 0.006, {"learning_rate.discriminator": 0.3}, start=0.54)
+    patient.take("back-shorter-steps")
+    assert patient.controls["learning_rate.discriminator"] == pytest.approx(0.001), "the generator's"
+    assert patient.controls["learning_rate.generator"] == pytest.approx(0.001)
+
+
+def test_of_players_far_apart_the_slow_one_is_raised_where_it_can_bear_the_others_rate() -> None:
+    rates = {"learning_rate.generator": 3e-3, "learning_rate.discriminator": 1e-3}
+    patient = played(0.035, 0.0045, rates)
+    patient.take("back-shorter-steps")
+    assert patient.controls["learning_rate.discriminator"] == pytest.approx(3e-3)
+    assert patient.controls["learning_rate.generator"] == pytest.approx(3e-3)
+    # twelve times as long steps would be too long for it: so the fast one is slowed
+    patient = played(0.05, 0.007, rates | {"learning_rate.generator": 1.2e-2})
+    patient.take("back-shorter-steps")
+    assert patient.controls["learning_rate.generator"] == pytest.approx(1e-3)
+    assert patient.controls["learning_rate.discriminator"] == pytest.approx(1e-3)
+
+
+def test_a_rate_that_rises_is_held_and_then_set_by_its_steps() -> None:
+    patient = played(0.03, 0.2, {})
+    patient.controls = Controls(TOTAL)
+    rising = ScheduleConfig(kind="linear", value=1e-3, end=2e-2)
+    patient.controls.declare("learning_rate.discriminator", rising, 0.0, 10.0)
+    patient.controls.at(50_000)
+    patient.take("back-shorter-steps")
+    assert patient.controls["learning_rate.discriminator"] == pytest.approx(1e-3)
+    patient.take("back-shorter-steps")
+    assert patient.controls["learning_rate.discriminator"] == pytest.approx(1e-3 * 0.01 / 0.2)

@@ -20,6 +20,11 @@ LONG = {"generator": 0.09, "discriminator": 0.037}
 LOPSIDED = 6.0
 """How many times longer the generator's first steps may be than the discriminator's; in healthy runs it is 4.4 at most.
 Later ones say nothing of the rates: a discriminator that has won takes short steps at any."""
+STARTLING = 6.0
+"""How many times longer than too long a player's very first steps are where its rate throws it off at once; in healthy
+runs they are 4 times at most. Weights that have grown under such steps hide them afterwards."""
+OPENING = 3
+"""Records that the very first steps are looked for in."""
 REACH = 0.1
 """First step times the root of the number of rounds, below which a player does not leave its first weights."""
 WINDOW = 8
@@ -64,8 +69,26 @@ def first_step(history: History, player: str) -> float:
     course = [point for point in history.points.get(f"{player}/update", []) if point[0] <= YOUTH * history.total]
     rates = dict(history.points.get(f"control/learning_rate.{player}", [])[: len(course)])
     top = 0.95 * max(rates.values(), default=0.0)
-    full = [value for place, value in course if math.isfinite(value) and rates.get(place, top) >= top]
+    # a loss that asks nothing of a player yet gives steps of 0, which say nothing of its rate
+    full = [value for place, value in course if 0 < value < math.inf and rates.get(place, top) >= top]
     return float(np.median(full[:WINDOW])) if len(full) >= WINDOW else math.nan
+
+
+def opening(history: History, player: str) -> float:
+    """The longest of the very first steps beside the weights; NaN as long as there is none."""
+    return float(max(history.course(f"{player}/update")[:OPENING], default=math.nan))
+
+
+def longest(history: History, player: str) -> float:
+    """The longest that is known of a player's steps, of now and of the beginning; NaN where nothing is."""
+    known = (history.now(f"{player}/update", WINDOW), first_step(history, player), opening(history, player))
+    return max((size for size in known if math.isfinite(size)), default=math.nan)
+
+
+def beginning(history: History, player: str) -> float:
+    """How a player's steps began: the median of the first full ones, or while these are few the longest."""
+    size = first_step(history, player)
+    return size if math.isfinite(size) else opening(history, player)
 
 
 def rounds(history: History) -> float:
@@ -81,22 +104,33 @@ def shortest(history: History) -> float:
 
 def long_steps(history: History) -> Finding | None:
     """A player's steps are far too long beside its weights, or in a young game beside the other player's."""
-    if history.last(CLIP, 0.0) > 0 or history.count("generator/update") < 2 * WINDOW:
+    if history.last(CLIP, 0.0) > 0:
         return None
+    if history.count("generator/update") < 2 * WINDOW:
+        return _startling(history)
     steps = {player: history.now(f"{player}/update", WINDOW) for player in PLAYERS}
     for player, bound in LONG.items():
         if steps[player] > bound:
             words = f"a step changes the {player}'s weights by {steps[player]:.1%}"
             return Finding(steps[player] / bound, {f"{player}/update": steps[player]}, words)
     first = {player: first_step(history, player) for player in PLAYERS}
-    # a loss that asks nothing of a player gives steps of 0
-    ratio = first["generator"] / first["discriminator"] if first["discriminator"] > 0 else 0.0
+    ratio = first["generator"] / first["discriminator"]
     if not (history.progress < BEGINNING and first["generator"] > 0.02 and ratio > LOPSIDED):
         return None
     evidence = {f"{player}/update": size for player, size in first.items()}
     return Finding(
         ratio / LOPSIDED, evidence, f"the generator's first steps are {ratio:.0f} times as long as the discriminator's"
     )
+
+
+def _startling(history: History) -> Finding | None:
+    """The very first steps, where they are longer than those of any rate that is merely high."""
+    for player, bound in LONG.items():
+        size = opening(history, player)
+        if size > STARTLING * bound:
+            words = f"one of the first steps changes the {player}'s weights by {size:.0%}"
+            return Finding(size / bound, {f"{player}/update": size}, words)
+    return None
 
 
 def momentum(history: History) -> Finding | None:
@@ -112,9 +146,9 @@ def momentum(history: History) -> Finding | None:
 
 
 def _short(history: History, player: str) -> Finding | None:
-    """The player's first steps, where they are too short; a loss that asks nothing of it yet gives steps of 0."""
+    """The player's first steps, where they are too short."""
     size, least = first_step(history, player), shortest(history)
-    if not 0 < size < least:
+    if not size < least:
         return None
     words = f"a step changes the {player}'s weights by {size:.2%}; in a run of this length {least:.2%} is needed"
     return Finding(least / size, {f"{player}/update": size}, words)

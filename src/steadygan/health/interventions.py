@@ -11,7 +11,18 @@ from dataclasses import dataclass
 
 from steadygan.game.controls import Controls
 from steadygan.health.findings import bad_data
-from steadygan.health.findings_steps import BRISK, LONG, LOPSIDED, WINDOW, first_step, penalised, shortest
+from steadygan.health.findings_steps import (
+    BRISK,
+    LONG,
+    LOPSIDED,
+    WINDOW,
+    beginning,
+    first_step,
+    longest,
+    opening,
+    penalised,
+    shortest,
+)
 from steadygan.health.guarding import DISTINCT, FAMILIAR
 from steadygan.health.history import History
 
@@ -23,6 +34,9 @@ GROWN = 2.2
 """How many times longer steps become, for the same rate, when a momentum of .9 is taken from them."""
 USUAL = {"generator": 0.015, "discriminator": 0.01}
 """A step's length over that of the weights at which networks of every recipe learn with Adam."""
+LIGHT = 0.2
+"""What penalties weigh beside a logit once they are made light; in healthy runs .02 (`r3`) to 2 (`wgan-gp`)."""
+OPPONENT = {"generator": "discriminator", "discriminator": "generator"}
 RISEN = 1.5
 """Times what it was first from which on a learning rate is one that rises."""
 SAFETY = 0.8
@@ -103,26 +117,39 @@ class Intervention:
 def _slower(*players: str, by: float = 0.5) -> Callable[[Bench], Turns]:
     def turns(bench: Bench) -> Turns:
         names = [f"learning_rate.{name}" for name in players] if players else bench.names("learning_rate.")
-        return {k: v for name in names for k, v in bench.scaled(name, by, 1 / 256, 16.0).items()}
+        least = shortest(bench.history)
+        # slower than this a player would get nowhere
+        able = [name for name in names if not first_step(bench.history, name.partition(".")[2]) * by < least]
+        return {k: v for name in able for k, v in bench.scaled(name, by, 1 / 256, 16.0).items()}
 
     return turns
 
 
 def _pace(bench: Bench) -> Turns:
-    """Learning rates at which first steps are as long as usual beside the weights, for players far off that."""
+    """Learning rates for players whose first steps are far from usual: the opponent's, or by the length of a step."""
     turns: Turns = {}
     if bench.controls.get("weight_clip", 0.0) > 0:
         # weights that are held near 0 make every step look long
         return turns
     least = shortest(bench.history)
     for player, steps in bench.paces.items():
-        name = f"learning_rate.{player}"
+        name, other = f"learning_rate.{player}", OPPONENT.get(player, "")
         was, shift = bench.standing.get(name, (1.0, 0.0))
-        wanted = min(64.0, max(1 / 1024, USUAL.get(player, 0.01) / max(steps, 1e-9)))
-        fair = not steps < least and steps < LONG.get(player, math.inf)
-        if name in bench.controls and not fair and not math.isclose(wanted, was):
+        if name not in bench.controls or (not steps < least and steps < LONG.get(player, math.inf)):
+            continue
+        theirs = bench.controls.first(f"learning_rate.{other}") if other in bench.paces else 0.0
+        ratio = theirs / max(bench.controls.first(name), 1e-30)
+        fair = _fair(bench, player, steps * ratio) and _fair(bench, other, opening(bench.history, other))
+        wanted = ratio if fair else USUAL.get(player, 0.01) / max(steps, 1e-9)
+        wanted = min(64.0, max(1 / 1024, wanted))
+        if not math.isclose(wanted, was):
             turns[name] = (wanted, shift)
     return turns
+
+
+def _fair(bench: Bench, player: str, length: float) -> bool:
+    """Whether steps of a length beside the weights are neither too short for a run of this length nor too long."""
+    return player in LONG and shortest(bench.history) <= length <= SAFETY * LONG[player]
 
 
 def _shorter(*, anew: bool) -> Callable[[Bench], Turns]:
@@ -130,33 +157,56 @@ def _shorter(*, anew: bool) -> Callable[[Bench], Turns]:
 
     Rates that rise are held where they began. Where a run begins anew and the opponent's steps are sound, a player
     whose rate was above the opponent's gets that one: weights that grow at once hide how long the first steps were.
+    Steps that are long beside the opponent's alone say that its are short: it gets the higher rate if it can bear it.
     """
 
     def turns(bench: Bench) -> Turns:
-        rising = [name for name in bench.names("learning_rate.") if bench.controls.risen(name) > RISEN]
-        if anew and rising:
-            return {k: v for name in rising for k, v in bench.held(name).items() if bench.standing.get(k) != v}
-        steps = {player: bench.history.now(f"{player}/update", WINDOW) for player in LONG}
+        rising = {name: bench.held(name)[name] for name in _rising(bench)} if anew else {}
+        if any(bench.standing.get(name) != turn for name, turn in rising.items()):
+            return rising
+        of_now = {player: bench.history.now(f"{player}/update", WINDOW) for player in LONG}
+        # weights that have grown under long steps make them look shorter than they will be from small ones
+        steps = {player: longest(bench.history, player) for player in LONG} if anew else of_now
         found: Turns = {}
         for player, bound in LONG.items():
-            if not (steps[player] > SAFETY * bound or steps[player] > LOPSIDED * min(steps.values())):
-                continue
-            # weights that have grown under long steps make them look shorter than they will be from small ones
-            length = max(steps[player], first_step(bench.history, player) if anew else 0.0)
-            factor = (_level(bench, player, length) if anew else None) or USUAL[player] / length
-            found |= bench.scaled(f"learning_rate.{player}", factor, 2.0**-20, 64.0)
-        return found
+            if steps[player] > SAFETY * bound:
+                factor = (_level(bench, player, steps[player]) if anew else None) or USUAL[player] / steps[player]
+                found |= bench.scaled(f"learning_rate.{player}", factor, 2.0**-20, 64.0)
+        return found or _evened(bench, of_now, anew=anew)
 
     return turns
 
 
+def _rising(bench: Bench) -> list[str]:
+    """Learning rates whose schedule has risen far."""
+    return [name for name in bench.names("learning_rate.") if bench.controls.risen(name) > RISEN]
+
+
+def _evened(bench: Bench, steps: Mapping[str, float], *, anew: bool) -> Turns:
+    """For a player whose steps are long beside the opponent's alone: one of the two learning rates."""
+    for player, other in OPPONENT.items():
+        if not steps[player] > LOPSIDED * steps[other]:
+            continue
+        up = _level(bench, other, beginning(bench.history, other)) if anew else None
+        if up and up > 1:
+            return bench.scaled(f"learning_rate.{other}", up, 2.0**-20, 64.0)
+        down = (_level(bench, player, beginning(bench.history, player)) if anew else None) or USUAL[player] / steps[
+            player
+        ]
+        return bench.scaled(f"learning_rate.{player}", down, 2.0**-20, 64.0)
+    return {}
+
+
 def _level(bench: Bench, player: str, length: float) -> float | None:
-    """The factor to the opponent's rate, if that is lower and its steps are sound, and the player's will be."""
-    other = "generator" if player == "discriminator" else "discriminator"
+    """The factor to the opponent's rate, if that one's steps are sound at it and the player's will be."""
+    other = OPPONENT[player]
     rates = [bench.controls.get(f"learning_rate.{name}", 0.0) for name in (other, player)]
-    factor, theirs = rates[0] / max(rates[1], 1e-30), first_step(bench.history, other)
-    sound = shortest(bench.history) <= theirs <= SAFETY * LONG[other]
-    return factor if sound and 0 < factor < 1 and length * factor <= SAFETY * LONG[player] else None
+    factor = rates[0] / max(rates[1], 1e-30)
+    # whoever has won takes short steps, so the very first ones show the rate; a length that has been hidden by weights
+    # that grew may come out short after it is lowered
+    soon = _fair(bench, player, length * factor) or (factor < 1 and length * factor <= SAFETY * LONG[player])
+    sound = soon and _fair(bench, other, opening(bench.history, other))
+    return factor if sound and not math.isclose(factor, 1.0) else None
 
 
 def _calm(bench: Bench) -> Turns:
@@ -209,8 +259,8 @@ def _loosen(bench: Bench) -> Turns:
 
 
 def _unsmother(bench: Bench) -> Turns:
-    """Penalties that weigh as much as a logit, and weight clipping 64 times as wide."""
-    weight = penalised(bench.history, first=True)
+    """Penalties that weigh less than a logit, and weight clipping 64 times as wide."""
+    weight = penalised(bench.history, first=True) / LIGHT
     names = [name for name in bench.names("penalty.") if name.count(".") == 1] if weight > 1 else []
     lighter = {k: v for name in names for k, v in bench.scaled(name, 1 / weight, 2.0**-20, 64.0).items()}
     return lighter | bench.scaled("weight_clip", 64.0, 1.0, 64.0)
@@ -270,7 +320,7 @@ INTERVENTIONS: dict[str, Intervention] = {
         True,
     ),
     "back-lighter": Intervention(
-        "back to the last healthy snapshot, penalties as light as a logit and weight clipping 64 times as wide",
+        "back to the last healthy snapshot, penalties lighter than a logit and weight clipping 64 times as wide",
         _unsmother,
         True,
     ),

@@ -20,7 +20,7 @@ from steadygan.game.controls import UNTURNED, Controls
 from steadygan.game.orders import Order, RollBack, Stop, Tell, Turn
 from steadygan.game.round import Record
 from steadygan.health.diagnoses import Diagnosis
-from steadygan.health.findings import Finding, learning
+from steadygan.health.findings import FAR, Finding, learning
 from steadygan.health.interventions import OWNER, Bench, Intervention, Turns
 from steadygan.health.lookout import SLOWLY, Lookout
 
@@ -29,7 +29,7 @@ CRITERION = "health/distance"
 PROOF = {"record": 24, "check-up": 4}
 """Looks from an intervention to its proof: the windows of the looks must lie behind it."""
 WORSE = 1.5
-"""Times the distance at the diagnosis from which on a sign that has receded is no proof."""
+"""Times the distance at the diagnosis from which on, far from the data, a sign that has receded is no proof."""
 FIRST = 8
 """Steps that show what a learning rate means for a player's weights."""
 GAIN = 0.9
@@ -103,7 +103,8 @@ class Treatment:
             size = line.get(f"{player}/update")
             if steps is None or size is None or self.standing or controls.warming_up(name):
                 continue
-            if len(steps) < FIRST and math.isfinite(size):
+            # a loss that asks nothing of a player yet gives steps of 0, which say nothing of its rate
+            if len(steps) < FIRST and 0 < size < math.inf:
                 steps.append(float(size))
 
     @property
@@ -159,7 +160,7 @@ class Treatment:
             # on the way to recovery is neither recovered nor in need of the next remedy
             return [], False
         # a sign that is gone because all is lost is no recovery
-        lost = case.distance is not None and self.lookout.history.last(CRITERION) > WORSE * case.distance
+        lost = case.distance is not None and self.lookout.history.last(CRITERION) > max(WORSE * case.distance, FAR / 2)
         cured = finding is None and not (fatal or lost)
         evidence = finding.evidence if finding else self._evidence_now(case)
         words = self._words(case, evidence, cured=cured)
