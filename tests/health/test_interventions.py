@@ -176,7 +176,7 @@ def test_the_pace_is_set_by_the_first_steps_of_players_far_off() -> None:
     assert patient.controls["learning_rate.generator"] == pytest.approx(0.001 * 0.015 / 0.8)
     assert patient.controls["learning_rate.discriminator"] == pytest.approx(0.002)
     # in 1,000 rounds .1 over their root is the shortest step
-    slow = Patient({}, {"generator": 0.001, "discriminator": 0.02})
+    slow = played(0.001, 0.02, {})
     slow.take("pace")
     assert slow.controls["learning_rate.generator"] == pytest.approx(0.015)
 

@@ -212,7 +212,8 @@ def drift(history: History) -> Finding | None:
     now = min(history.now("health/distance", 2), history.last("health/distance"))
     best = history.least("health/distance")
     noise = history.last("health/distance_floor_spread", 0.0)
-    if history.progress < YOUNG / 2 or not (now > 2 * best and now - best > 8 * noise):
+    # who has learnt nothing yet has nothing to leave
+    if history.progress < YOUNG / 2 or not (best < 2 * FAR and now > 2 * best and now - best > 8 * noise):
         return None
     words = f"the distance to the data has risen to {now:.3g}; it had been {best:.3g}"
     return Finding(
@@ -223,8 +224,9 @@ def drift(history: History) -> Finding | None:
 def stall(history: History) -> Finding | None:
     """Far from the data, and no progress, or late and hardly any."""
     now, before = history.now("health/distance", 2), history.ago("health/distance", 0.2)
-    stands = history.progress >= 2 * YOUNG and now > FAR and now > 0.75 * before
-    behind = history.progress >= 1.5 * YOUNG and now > 1.5 * FAR and now > 0.5 * before
+    # games that are slow by nature stand still for a while as well, but not as far off as a blank picture
+    stands = history.progress >= 2.5 * YOUNG and now > FAR and now > 0.75 * before
+    behind = history.progress >= 1.5 * YOUNG and now > 6 * FAR and now > 0.75 * before
     if history.rounds() < LEAST_ROUNDS or not (stands or behind):
         return None
     words = f"at {history.progress:.0%} of the run the distance to the data is {now:.3g}{_was(before)}"

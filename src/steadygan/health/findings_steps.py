@@ -146,9 +146,9 @@ def momentum(history: History) -> Finding | None:
 
 
 def _short(history: History, player: str) -> Finding | None:
-    """The player's first steps, where they are too short."""
+    """The player's first steps, where they are too short from the very first on: whoever has won takes such soon."""
     size, least = first_step(history, player), shortest(history)
-    if not size < least:
+    if not size < least or opening(history, player) >= least:
         return None
     words = f"a step changes the {player}'s weights by {size:.2%}; in a run of this length {least:.2%} is needed"
     return Finding(least / size, {f"{player}/update": size}, words)

@@ -135,7 +135,9 @@ def _pace(bench: Bench) -> Turns:
     for player, steps in bench.paces.items():
         name, other = f"learning_rate.{player}", OPPONENT.get(player, "")
         was, shift = bench.standing.get(name, (1.0, 0.0))
-        if name not in bench.controls or (not steps < least and steps < LONG.get(player, math.inf)):
+        # whoever has won takes short steps soon, but not from the first on
+        short = steps < least and not opening(bench.history, player) >= least
+        if name not in bench.controls or not (short or steps >= LONG.get(player, math.inf)):
             continue
         theirs = bench.controls.first(f"learning_rate.{other}") if other in bench.paces else 0.0
         ratio = theirs / max(bench.controls.first(name), 1e-30)
