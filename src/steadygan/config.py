@@ -97,7 +97,7 @@ class NetworkConfig(Settings):
     depth: int | None = Field(None, ge=1, le=64)
     """Blocks per resolution (convolutions) or hidden layers (``mlp``)."""
     hidden: tuple[int, ...] | None = None
-    """Explicit hidden widths of an ``mlp``."""
+    """Widths of fully connected layers: all of an ``mlp``, or those of a ``dcgan`` between its maps and its ends."""
     activation: str | None = None
     normalisation: str | None = None
     initialisation: str | None = None
@@ -112,6 +112,8 @@ class NetworkConfig(Settings):
     """How a conditional discriminator takes them: as a direction in its features, or as maps beside the image."""
     outputs: int = Field(0, ge=0, le=65_536)
     """Values that a discriminator reads off its features besides the logit: classes, codes; 0: none."""
+    outputs_hidden: int = Field(0, ge=0, le=65_536)
+    """Width of a layer of their own between the features and these values; 0: none."""
     tied: bool = False
     """The logit is the log of the summed exponentials of the outputs (Salimans et al. 2016) instead of its own."""
     outputs_of: Literal["reals", "fakes"] = "reals"

@@ -136,7 +136,7 @@ def test_infogan_has_the_codes_that_were_asked_for(categories: int, values: int)
     found = bench.terms(0)
     assert ("auxiliary/values" in found) == (values > 0)
     assert bench.play.shared["latents.0"].shape == (8, 6 + categories + values)
-    assert bench.judge.reader.out_features == categories + values
+    assert bench.judge.reader[-1].out_features == categories + values
     assert float(found["auxiliary/category"].values.detach().mean()) < 10 * math.log(categories)
 
 

@@ -24,6 +24,7 @@ from steadygan.networks import (
     build_generator,
 )
 from steadygan.networks.contract import LEAK, leaky_tanh
+from steadygan.networks.normalisations import NORMALISATIONS
 
 FAMILIES = sorted(GENERATORS)
 CONVOLUTIONAL = [name for name in FAMILIES if name != "mlp"]
@@ -287,6 +288,40 @@ def test_vector_data() -> None:
     widths = [layer.out_features for layer in packed.modules() if isinstance(layer, nn.Linear)]
     assert widths == [1000, 1000, 1000, 1]
     assert torch.isfinite(gradient_penalty(packed, torch.randn(5, 4, 1, 1)))
+
+
+def test_fully_connected_layers_at_the_inner_ends_of_dcgan() -> None:
+    """Latent to 20 to 12 values to the coarsest map; from there to 12 and 20, which are the features."""
+    torch.manual_seed(0)
+    generator = build_generator(NetworkConfig(name="dcgan", capacity=4, hidden=(20, 12)), (1, 28, 28), LATENT)
+    judging = NetworkConfig(name="dcgan", capacity=4, hidden=(12, 20), outputs=3, outputs_hidden=7)
+    discriminator = build_discriminator(judging, (1, 28, 28))
+
+    def linear(module: nn.Module) -> list[tuple[int, int]]:
+        return [(one.in_features, one.out_features) for one in module.modules() if isinstance(one, nn.Linear)]
+
+    coarsest = 16 * 4 * 4
+    assert linear(generator) == [(LATENT, 20), (20, 12), (12, coarsest)]
+    assert linear(discriminator) == [(coarsest, 12), (12, 20), (20, 1), (20, 7), (7, 3)]
+    images = generator(torch.randn(5, LATENT))
+    features = discriminator.features(images)
+    assert features.shape == (5, 20)
+    assert discriminator.read(features).shape == (5, 3)
+    kinds = [type(one).__name__ for one in discriminator.reader]
+    assert kinds == ["Linear", "BatchNorm1d", "LeakyReLU", "PlainLinear"]
+
+
+@pytest.mark.parametrize("name", sorted(set(NORMALISATIONS) - {"instance"}))
+def test_a_hidden_layer_before_the_outputs_works_with_every_normalisation_of_vectors(name: str) -> None:
+    network = NetworkConfig(name="dcgan", capacity=4, normalisation=name, outputs=3, outputs_hidden=7)
+    discriminator = build_discriminator(network, (1, 8, 8))
+    assert discriminator.read(discriminator.features(torch.randn(4, 1, 8, 8))).shape == (4, 3)
+
+
+def test_instances_of_vectors_cannot_be_normalised() -> None:
+    for own in ({"hidden": (7,)}, {"outputs": 3, "outputs_hidden": 7}):
+        with pytest.raises(SteadyganError, match="this layer has vectors"):
+            pair("dcgan", (1, 8, 8), normalisation="instance", **own)
 
 
 def test_vectors_are_unbounded_by_default_and_for_mlp_only() -> None:

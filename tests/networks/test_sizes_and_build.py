@@ -106,6 +106,8 @@ def test_absurd_widths_and_vectors() -> None:
     for width in (0, -1, 10**6):
         with pytest.raises(SteadyganError, match=r"hidden width .* is out of range"):
             build_generator(NetworkConfig(name="mlp", hidden=(8, width)), (1, 8, 8), 4)
+        with pytest.raises(SteadyganError, match=r"hidden width .* is out of range"):
+            build_discriminator(NetworkConfig(name="dcgan", hidden=(width,)), (1, 8, 8))
     for shape in ((0, 1, 1), (10**7, 1, 1), (100, 256, 256)):
         with pytest.raises(SteadyganError, match="out of the range of 'mlp'"):
             build_discriminator(NetworkConfig(name="mlp", capacity=1), shape)

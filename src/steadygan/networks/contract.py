@@ -142,6 +142,7 @@ class Discriminator(nn.Module):
         maps: channels of learned maps by class that the body gets beside the image; 0: labels are projected instead.
         discrimination: add minibatch discrimination before the last layer.
         outputs: values that are read off the features besides the logit.
+        outputs_hidden: width of a layer of their own between the features and them; 0: none.
         tied: the logit is log sum exp of the outputs, or its negative where they are kinds of fakes.
     """
 
@@ -156,6 +157,7 @@ class Discriminator(nn.Module):
         maps: int = 0,
         discrimination: bool,
         outputs: int = 0,
+        outputs_hidden: int = 0,
         tied: bool = False,
         outputs_of: str = "reals",
     ) -> None:
@@ -171,7 +173,7 @@ class Discriminator(nn.Module):
             nn.init.normal_(self.projection.weight, 0.0, features**-0.5)
         if tied and not outputs:
             raise SteadyganError("a tied logit needs outputs to be tied to", "set outputs, or tied=false")
-        self.reader = PlainLinear(features, outputs) if outputs else None
+        self.reader = _reader(options, features, outputs, outputs_hidden) if outputs else None
         self.outputs_of = outputs_of
         self.reference = ReferenceBatch((shape[0] + maps, *shape[1:])) if options.virtual else None
 
@@ -227,6 +229,14 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor, label: Tensor | None = None) -> Tensor:
         """Logits (N,) of images (N, C, H, W) and labels (N,); unbounded."""
         return self.head(self.features(images, label), label)
+
+
+def _reader(options: Options, features: int, outputs: int, hidden: int) -> nn.Module:
+    """From features (N, F) to outputs (N, O). Virtual normalisation is left out: no reference batch comes this far."""
+    if not hidden:
+        return PlainLinear(features, outputs)
+    after = options.after(hidden, normalised=not options.virtual, vector=True)
+    return nn.Sequential(nn.Linear(features, hidden), *after, PlainLinear(hidden, outputs))
 
 
 def checked_label(label: Tensor | None, count: int, needed: bool, player: str) -> Tensor | None:
@@ -312,6 +322,7 @@ def finished_discriminator(
         maps=label_maps(config, shape, classes),
         discrimination=config.minibatch_discrimination,
         outputs=config.outputs,
+        outputs_hidden=config.outputs_hidden,
         tied=config.tied,
         outputs_of=config.outputs_of,
     )

@@ -18,7 +18,7 @@ from steadygan.networks.contract import (
     label_embedding,
 )
 from steadygan.networks.layers import Crop, PadToEven, PlainConvTranspose2d
-from steadygan.networks.options import Options, resolve
+from steadygan.networks.options import Options, hidden_widths, resolve
 from steadygan.networks.sizes import Shape, check_image_shape, stage_sizes, stage_widths
 
 
@@ -34,11 +34,21 @@ def _extras(options: Options, width: int, depth: int) -> list[nn.Module]:
     return layers
 
 
+def _connected(options: Options, inputs: int, config: NetworkConfig) -> tuple[list[nn.Module], int]:
+    """Fully connected layers of the widths that ``hidden`` names, none without them, and the width they end with."""
+    layers: list[nn.Module] = []
+    for width in hidden_widths(config):
+        layers += [nn.Linear(inputs, width, bias=options.bias), *options.after(width, vector=True)]
+        inputs = width
+    return layers, inputs
+
+
 def dcgan_generator(config: NetworkConfig, shape: Shape, latent: int, classes: int) -> Generator:
     """A linear map to the coarsest size, then transposed 4 x 4 convolutions of stride 2; ReLU, batch norm, tanh.
 
     ``capacity`` is the width of the last hidden map (half the image's size), doubled at each coarser one up to 8x.
-    ``depth`` above 1 adds 3 x 3 convolutions at each hidden size.
+    ``depth`` above 1 adds 3 x 3 convolutions at each hidden size; ``hidden`` names the widths of fully connected layers
+    between the latent and the coarsest size (Chen et al. 2016 have one of 1,024).
 
     Raises:
         SteadyganError: a shape out of range, unknown options.
@@ -52,7 +62,8 @@ def dcgan_generator(config: NetworkConfig, shape: Shape, latent: int, classes: i
     widths = stage_widths(len(sizes) - 1, config.capacity)
     depth = _depth(config, len(widths))
     coarse = (widths[0], *sizes[0])
-    layers = [nn.Linear(inputs, math.prod(coarse), bias=options.bias), nn.Unflatten(1, coarse)]
+    layers, inputs = _connected(options, inputs, config)
+    layers += [nn.Linear(inputs, math.prod(coarse), bias=options.bias), nn.Unflatten(1, coarse)]
     layers += [*options.after(widths[0]), *_extras(options, widths[0], depth)]
     for before, width, size in zip(widths, widths[1:], sizes[1:-1], strict=False):
         layers += [nn.ConvTranspose2d(before, width, 4, 2, 1, bias=options.bias), Crop(size)]
@@ -63,6 +74,8 @@ def dcgan_generator(config: NetworkConfig, shape: Shape, latent: int, classes: i
 
 def dcgan_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Discriminator:
     """4 x 4 convolutions of stride 2 down to the coarsest size; leaky ReLU, batch norm but on the first layer.
+
+    ``hidden`` names the widths of fully connected layers behind them, the last of which are the features.
 
     Raises:
         SteadyganError: a shape out of range, unknown options.
@@ -78,5 +91,6 @@ def dcgan_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Di
         layers += [PadToEven(), nn.Conv2d(before, width, 4, 2, 1, bias=options.bias or step == 0)]
         layers += [*options.after(width, normalised=step > 0), *_extras(options, width, depth)]
         before = width
-    layers += [*options.statistic_tail(before), nn.Flatten()]
-    return finished_discriminator(Sequence(*layers), before * math.prod(sizes[0]), options, shape, config, classes)
+    connected, features = _connected(options, before * math.prod(sizes[0]), config)
+    layers += [*options.statistic_tail(before), nn.Flatten(), *connected]
+    return finished_discriminator(Sequence(*layers), features, options, shape, config, classes)

@@ -7,7 +7,6 @@ import math
 from torch import nn
 
 from steadygan.config import NetworkConfig
-from steadygan.errors import SteadyganError
 from steadygan.networks.contract import (
     Discriminator,
     Generator,
@@ -19,14 +18,13 @@ from steadygan.networks.contract import (
     label_embedding,
 )
 from steadygan.networks.layers import MinibatchStd, PlainLinear
-from steadygan.networks.options import Options, resolve
+from steadygan.networks.options import Options, hidden_widths, resolve
 from steadygan.networks.sizes import Shape, check_any_shape
 
 WIDTH_FACTOR = 4
 """Narrowest hidden width over ``capacity``: the default capacity 32 gives 128 and 256."""
 WIDEST_FACTOR = 32
 DEFAULT_DEPTH = 2
-WIDTH_LIMIT = 65_536
 
 
 def mlp_widths(config: NetworkConfig) -> list[int]:
@@ -36,10 +34,7 @@ def mlp_widths(config: NetworkConfig) -> list[int]:
         SteadyganError: a width outside 1 to 65,536.
     """
     if config.hidden is not None:
-        for width in config.hidden:
-            if not 1 <= width <= WIDTH_LIMIT:
-                raise SteadyganError(f"hidden width {width} is out of range", f"choose from 1 to {WIDTH_LIMIT}")
-        return list(config.hidden)
+        return hidden_widths(config)
     depth = config.depth or DEFAULT_DEPTH
     return [config.capacity * min(WIDTH_FACTOR * 2**step, WIDEST_FACTOR) for step in range(depth)]
 

@@ -15,6 +15,8 @@ from steadygan.networks.initialisations import INITIALISATIONS, fans, weighted_l
 from steadygan.networks.layers import Dropout, MinibatchStd
 from steadygan.networks.normalisations import NORMALISATIONS, SHIFTS_ITSELF
 
+WIDTH_LIMIT = 65_536
+
 
 @dataclass(frozen=True)
 class Options:
@@ -98,6 +100,19 @@ def resolve(
             "choose one of the two",
         )
     return options
+
+
+def hidden_widths(config: NetworkConfig) -> list[int]:
+    """The widths of fully connected layers that the settings name; none where they name none.
+
+    Raises:
+        SteadyganError: a width outside 1 to 65,536.
+    """
+    widths = list(config.hidden or ())
+    for width in widths:
+        if not 1 <= width <= WIDTH_LIMIT:
+            raise SteadyganError(f"hidden width {width} is out of range", f"choose from 1 to {WIDTH_LIMIT}")
+    return widths
 
 
 def _known(kind: str, name: str, table: Mapping[str, object]) -> str:
