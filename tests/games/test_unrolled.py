@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -55,11 +56,13 @@ class Judge(Tilt):
         return self.value * images.flatten(1).squeeze(1)
 
 
-def gradient(game: Unrolled, slope: float, place: float, real: Tensor, latent: Tensor) -> tuple[float, float]:
+def gradient(
+    game: Unrolled, slope: float, place: float, real: Tensor, latent: Tensor, memory: dict[str, Tensor] | None = None
+) -> tuple[float, float]:
     """The generator's loss and its slope in ``place``, for given latents."""
     knobs = dict.fromkeys(("augmentation", "instance_noise", "weight_clip", "feature_matching", "lecam"), 0.0)
     players = {"generator": Maker(place), "discriminator": Judge(slope)}
-    play = Play(players, Batch(real), knobs | {"top_k": 1.0}, {}, {}, 0)
+    play = Play(players, Batch(real), knobs | {"top_k": 1.0}, {} if memory is None else memory, {}, 0)
     play.shared["latents.0"], play.shared["fakes.0"] = latent, players["generator"](latent)
     for value in players["discriminator"].parameters():
         value.requires_grad_(False)
@@ -92,6 +95,45 @@ def test_the_gradient_through_the_answers_is_that_of_differences() -> None:
     step = 1e-6
     up, down = (gradient(game, 0.7, 0.2 + sign * step, real, latent)[0] for sign in (1, -1))
     assert gradient(game, 0.7, 0.2, real, latent)[1] == pytest.approx((up - down) / (2 * step), rel=1e-6)
+
+
+def test_answers_by_adam_are_those_of_the_optimizer_and_remember_the_rounds_before() -> None:
+    """The loss is that at the weights that torch's Adam comes to; rounds begin with the first answers of all before."""
+    plain = AdversarialGame(ADVERSARIAL_LOSSES["non-saturating"], lambda count, device: torch.randn(count, 1))
+    game, memory = Unrolled(plain, 3, 0.1, adam=True), dict[str, Tensor]()
+    slope = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([slope], 0.1, betas=(0.5, 0.999), eps=0.0)
+    for _ in range(3):
+        real, latent = torch.randn(8, 1, 1, 1).double(), torch.randn(8, 1).double()
+        fake, kept = latent[:, 0] - 0.4, copy.deepcopy(optimizer.state_dict())
+        for step in range(3):
+            optimizer.zero_grad()
+            loss = _softplus(slope, real.flatten(), fake)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            if step == 0:
+                first = copy.deepcopy(optimizer.state_dict())
+        expected = -_softplus(slope, real.flatten(), fake).item()
+        assert gradient(game, 0.7, -0.4, real, latent, memory)[0] == pytest.approx(expected, rel=1e-9)
+        assert kept != first
+        optimizer.load_state_dict(first)
+        with torch.no_grad():
+            slope.fill_(0.7)
+
+
+def _softplus(slope: Tensor, real: Tensor, fake: Tensor) -> Tensor:
+    return nn.functional.softplus(-slope * real).mean() + nn.functional.softplus(slope * fake).mean()
+
+
+def test_the_gradient_through_answers_by_adam_is_that_of_differences() -> None:
+    plain = AdversarialGame(ADVERSARIAL_LOSSES["non-saturating"], lambda count, device: torch.randn(count, 1))
+    game, memory, step = Unrolled(plain, 3, 0.1, adam=True), dict[str, Tensor](), 1e-6
+    real, latent = torch.randn(8, 1, 1, 1).double(), torch.randn(8, 1).double()
+    for place in (0.1, 0.3):
+        gradient(game, 0.7, place, real, latent, memory)
+    up, down = (gradient(game, 0.7, 0.2 + sign * step, real, latent, dict(memory))[0] for sign in (1, -1))
+    expected = pytest.approx((up - down) / (2 * step), rel=1e-6)
+    assert gradient(game, 0.7, 0.2, real, latent, dict(memory))[1] == expected
 
 
 def test_without_answers_it_is_the_game_of_opposite_interests(game: Game, play: MakePlay) -> None:

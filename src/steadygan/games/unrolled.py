@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -26,6 +26,15 @@ STATEFUL = (ReferenceBatch, nn.RNNBase, LazyModuleMixin)
 """Layers that keep something in themselves, out of reach of given parameters and buffers, or have no second
 derivative everywhere."""
 
+BETAS, TINY = (0.5, 0.999), 1e-16
+"""Of answers by Adam: the paper's, and what is added to the squares, so that the root has a derivative everywhere."""
+
+Slopes = dict[str, Tensor]
+"""Weights, or what belongs to each of them, by name."""
+
+Answer = Callable[[Slopes, Slopes], Slopes]
+"""From weights and the slopes of the loss in them to the weights after a step."""
+
 
 class Options(Settings):
     """What only this game has."""
@@ -33,7 +42,61 @@ class Options(Settings):
     steps: int = Field(5, ge=0, le=50)
     """Answers of the discriminator that the generator looks ahead; 0 is the game of opposite interests."""
     rate: float = Field(0.003, gt=0.0, le=100.0)
-    """Step size of such an answer, a plain descent on the discriminator's loss."""
+    """Step size of such an answer on the discriminator's loss."""
+    answers: Literal["descent", "adam"] = "descent"
+    """How it answers: by plain descent, or by Adam as the paper has it, with β of .5 and .999."""
+
+
+@dataclass
+class Descent:
+    """Plain descent: ``θ - rate · g``."""
+
+    rate: float
+
+    def __call__(self, weights: Slopes, slopes: Slopes) -> Slopes:
+        """The weights a step later."""
+        return {name: value - self.rate * slopes[name] if name in slopes else value for name, value in weights.items()}
+
+
+@dataclass
+class Adam:
+    """Adam, with all derivatives: ``m ← β₁ m + (1 - β₁) g``, ``v ← β₂ v + (1 - β₂) g²``, ``θ - rate · m̂ / √v̂``.
+
+    ``mean``, ``square`` and ``count`` are what it has seen so far; those of a round begin with what the discriminator
+    has met in all rounds before, as its own optimizer does.
+    """
+
+    rate: float
+    mean: Slopes
+    square: Slopes
+    count: int
+
+    def __call__(self, weights: Slopes, slopes: Slopes) -> Slopes:
+        """The weights a step later."""
+        self.count += 1
+        one, two = 1 - BETAS[0] ** self.count, 1 - BETAS[1] ** self.count
+        moved = dict(weights)
+        for name, slope in slopes.items():
+            self.mean[name] = torch.lerp(slope, self.mean.get(name, torch.zeros_like(slope)), BETAS[0])
+            self.square[name] = torch.lerp(slope.square(), self.square.get(name, torch.zeros_like(slope)), BETAS[1])
+            deviation = (self.square[name] / two + TINY).sqrt()
+            moved[name] = weights[name] - self.rate * (self.mean[name] / one) / deviation
+        return moved
+
+    def remembered(self, memory: dict[str, Tensor]) -> None:
+        """Keep what has been seen, for the next round."""
+        kept = {"mean": self.mean, "square": self.square}
+        memory |= {f"unrolled.{kind}.{name}": value.detach() for kind, of in kept.items() for name, value in of.items()}
+        memory["unrolled.count"] = torch.tensor(self.count)
+
+    @classmethod
+    def recalled(cls, rate: float, memory: Mapping[str, Tensor]) -> Adam:
+        """As it was kept; new in the first round."""
+        mean, square = (
+            {key.removeprefix(start): value for key, value in memory.items() if key.startswith(start)}
+            for start in ("unrolled.mean.", "unrolled.square.")
+        )
+        return cls(rate, mean, square, int(memory.get("unrolled.count", 0)))
 
 
 class Part(nn.Module):
@@ -83,6 +146,7 @@ class Unrolled:
     game: AdversarialGame
     steps: int
     rate: float
+    adam: bool = False
 
     def moves(self) -> tuple[Move, ...]:
         """The discriminator's move as ever, then the generator's."""
@@ -110,15 +174,16 @@ class Unrolled:
     def _answers(self, play: Play, discriminator: nn.Module, made: Tensor) -> nn.Module:
         label = play.batch.label if self.game.conditional else None
         weights = {name: value.detach().requires_grad_() for name, value in discriminator.named_parameters()}
-        for _ in range(self.steps):
+        answer: Answer = Adam.recalled(self.rate, play.memory) if self.adam else Descent(self.rate)
+        for step in range(self.steps):
             judge = Judge(Ahead(discriminator, weights), label, deep=False)
             real, fake = self.game.shown(play, play.batch.real), self.game.shown(play, made)
             loss = self.game.loss.discriminator(judge(real), judge(fake)).mean()
-            slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=True, allow_unused=True)
-            weights = {
-                name: value if slope is None else value - self.rate * processes.mean(slope)
-                for (name, value), slope in zip(weights.items(), slopes, strict=True)
-            }
+            found = torch.autograd.grad(loss, list(weights.values()), create_graph=True, allow_unused=True)
+            slopes = {name: processes.mean(one) for name, one in zip(weights, found, strict=True) if one is not None}
+            weights = answer(weights, slopes)
+            if isinstance(answer, Adam) and step == 0 and play.part == 0:
+                answer.remembered(play.memory)
         return Ahead(discriminator, weights)
 
 
@@ -137,7 +202,7 @@ def discriminator(config: RunConfig, options: Options, latent: Latent) -> nn.Mod
 def moves(kit: Kit) -> tuple[Move, ...]:
     """The standard game, unrolled."""
     options: Options = kit.options
-    return Unrolled(kit.adversarial, options.steps, options.rate).moves()
+    return Unrolled(kit.adversarial, options.steps, options.rate, options.answers == "adam").moves()
 
 
 UNROLLED = Family(
