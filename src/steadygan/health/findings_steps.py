@@ -23,6 +23,8 @@ Later ones say nothing of the rates: a discriminator that has won takes short st
 STARTLING = 6.0
 """How many times longer than too long a player's very first steps are where its rate throws it off at once; in healthy
 runs they are 4 times at most. Weights that have grown under such steps hide them afterwards."""
+WELL = 3.0
+"""Times the shortest step from which on a very first step is not short."""
 OPENING = 3
 """Records that the very first steps are looked for in."""
 REACH = 0.1
@@ -91,6 +93,11 @@ def beginning(history: History, player: str) -> float:
     return size if math.isfinite(size) else opening(history, player)
 
 
+def began_well(history: History, player: str) -> bool:
+    """Whether the very first steps were far from short; whoever has won or been thrown off takes short ones soon."""
+    return opening(history, player) >= WELL * shortest(history)
+
+
 def rounds(history: History) -> float:
     """How many rounds the whole run has; NaN where the records do not count them."""
     return history.rounds()
@@ -146,9 +153,9 @@ def momentum(history: History) -> Finding | None:
 
 
 def _short(history: History, player: str) -> Finding | None:
-    """The player's first steps, where they are too short from the very first on: whoever has won takes such soon."""
+    """The player's first steps, where they are too short."""
     size, least = first_step(history, player), shortest(history)
-    if not size < least or opening(history, player) >= least:
+    if not size < least or began_well(history, player):
         return None
     words = f"a step changes the {player}'s weights by {size:.2%}; in a run of this length {least:.2%} is needed"
     return Finding(least / size, {f"{player}/update": size}, words)

@@ -16,6 +16,7 @@ from steadygan.health.findings_steps import (
     LONG,
     LOPSIDED,
     WINDOW,
+    began_well,
     beginning,
     first_step,
     longest,
@@ -135,8 +136,7 @@ def _pace(bench: Bench) -> Turns:
     for player, steps in bench.paces.items():
         name, other = f"learning_rate.{player}", OPPONENT.get(player, "")
         was, shift = bench.standing.get(name, (1.0, 0.0))
-        # whoever has won takes short steps soon, but not from the first on
-        short = steps < least and not opening(bench.history, player) >= least
+        short = steps < least and not began_well(bench.history, player)
         if name not in bench.controls or not (short or steps >= LONG.get(player, math.inf)):
             continue
         theirs = bench.controls.first(f"learning_rate.{other}") if other in bench.paces else 0.0
