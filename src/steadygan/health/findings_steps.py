@@ -23,6 +23,11 @@ Later ones say nothing of the rates: a discriminator that has won takes short st
 STARTLING = 6.0
 """How many times longer than too long a player's very first steps are where its rate throws it off at once; in healthy
 runs they are 4 times at most. Weights that have grown under such steps hide them afterwards."""
+OPPONENT = {"generator": "discriminator", "discriminator": "generator"}
+RATES_APART = 5.0
+"""How many times higher the opponent's learning rate is that leaves a player behind; on purpose it is 4 or less."""
+OUTPACED = 2.0
+"""How many times sooner the steps of players whose learning rates lie so far apart are told of."""
 WELL = 3.0
 """Times the shortest step from which on a very first step is not short."""
 OPENING = 3
@@ -109,6 +114,17 @@ def shortest(history: History) -> float:
     return REACH / math.sqrt(count) if count >= LEAST_ROUNDS else math.nan
 
 
+def outpaced(history: History, player: str) -> float:
+    """``OUTPACED`` for a player whose opponent has a far higher learning rate, 1 for any other."""
+    own, theirs = (history.early(f"control/learning_rate.{name}") for name in (player, OPPONENT[player]))
+    return OUTPACED if theirs > RATES_APART * own > 0 else 1.0
+
+
+def needed(history: History, player: str) -> float:
+    """The shortest first step that is enough for a player."""
+    return shortest(history) * outpaced(history, player)
+
+
 def long_steps(history: History) -> Finding | None:
     """A player's steps are far too long beside its weights, or in a young game beside the other player's."""
     if history.last(CLIP, 0.0) > 0:
@@ -122,11 +138,12 @@ def long_steps(history: History) -> Finding | None:
             return Finding(steps[player] / bound, {f"{player}/update": steps[player]}, words)
     first = {player: first_step(history, player) for player in PLAYERS}
     ratio = first["generator"] / first["discriminator"]
-    if not (history.progress < BEGINNING and first["generator"] > 0.02 and ratio > LOPSIDED):
+    bound = LOPSIDED / outpaced(history, "discriminator")
+    if not (history.progress < BEGINNING and first["generator"] > 0.02 and ratio > bound):
         return None
     evidence = {f"{player}/update": size for player, size in first.items()}
     return Finding(
-        ratio / LOPSIDED, evidence, f"the generator's first steps are {ratio:.0f} times as long as the discriminator's"
+        ratio / bound, evidence, f"the generator's first steps are {ratio:.0f} times as long as the discriminator's"
     )
 
 
@@ -154,7 +171,7 @@ def momentum(history: History) -> Finding | None:
 
 def _short(history: History, player: str) -> Finding | None:
     """The player's first steps, where they are too short."""
-    size, least = first_step(history, player), shortest(history)
+    size, least = first_step(history, player), needed(history, player)
     if not size < least or began_well(history, player):
         return None
     words = f"a step changes the {player}'s weights by {size:.2%}; in a run of this length {least:.2%} is needed"

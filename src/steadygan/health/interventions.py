@@ -15,12 +15,15 @@ from steadygan.health.findings_steps import (
     BRISK,
     LONG,
     LOPSIDED,
+    OPPONENT,
     WINDOW,
     began_well,
     beginning,
     first_step,
     longest,
+    needed,
     opening,
+    outpaced,
     penalised,
     shortest,
 )
@@ -37,7 +40,6 @@ USUAL = {"generator": 0.015, "discriminator": 0.01}
 """A step's length over that of the weights at which networks of every recipe learn with Adam."""
 LIGHT = 0.2
 """What penalties weigh beside a logit once they are made light; in healthy runs .02 (`r3`) to 2 (`wgan-gp`)."""
-OPPONENT = {"generator": "discriminator", "discriminator": "generator"}
 RISEN = 1.5
 """Times what it was first from which on a learning rate is one that rises."""
 SAFETY = 0.8
@@ -132,11 +134,10 @@ def _pace(bench: Bench) -> Turns:
     if bench.controls.get("weight_clip", 0.0) > 0:
         # weights that are held near 0 make every step look long
         return turns
-    least = shortest(bench.history)
     for player, steps in bench.paces.items():
         name, other = f"learning_rate.{player}", OPPONENT.get(player, "")
         was, shift = bench.standing.get(name, (1.0, 0.0))
-        short = steps < least and not began_well(bench.history, player)
+        short = steps < needed(bench.history, player) and not began_well(bench.history, player)
         if name not in bench.controls or not (short or steps >= LONG.get(player, math.inf)):
             continue
         theirs = bench.controls.first(f"learning_rate.{other}") if other in bench.paces else 0.0
@@ -187,7 +188,7 @@ def _rising(bench: Bench) -> list[str]:
 def _evened(bench: Bench, steps: Mapping[str, float], *, anew: bool) -> Turns:
     """For a player whose steps are long beside the opponent's alone: one of the two learning rates."""
     for player, other in OPPONENT.items():
-        if not steps[player] > LOPSIDED * steps[other]:
+        if not steps[player] > LOPSIDED / outpaced(bench.history, other) * steps[other]:
             continue
         up = _level(bench, other, beginning(bench.history, other)) if anew else None
         if up and up > 1:
