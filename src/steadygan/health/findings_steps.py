@@ -148,10 +148,10 @@ def long_steps(history: History) -> Finding | None:
 
 
 def _startling(history: History) -> Finding | None:
-    """The very first steps, where they are longer than those of any rate that is merely high."""
+    """The very first steps: longer than any that is merely long, or too long at a rate far above the opponent's."""
     for player, bound in LONG.items():
         size = opening(history, player)
-        if size > STARTLING * bound:
+        if size > bound * (1.0 if outpaced(history, OPPONENT[player]) > 1 else STARTLING):
             words = f"one of the first steps changes the {player}'s weights by {size:.0%}"
             return Finding(size / bound, {f"{player}/update": size}, words)
     return None

@@ -159,8 +159,8 @@ class Treatment:
         if finding and not (fatal or ended) and diagnosis.spares_learners and learning(self.lookout.history, SLOWLY):
             # on the way to recovery is neither recovered nor in need of the next remedy
             return [], False
-        # a sign that is gone because all is lost is no recovery
-        lost = case.distance is not None and self.lookout.history.last(CRITERION) > max(WORSE * case.distance, FAR / 2)
+        # a sign that is gone because all is lost is no recovery; causes that are told at records are gone when they are
+        lost = diagnosis.at == "check-up" and self._is_lost(case)
         cured = finding is None and not (fatal or lost)
         evidence = finding.evidence if finding else self._evidence_now(case)
         words = self._words(case, evidence, cured=cured)
@@ -184,6 +184,10 @@ class Treatment:
             self.case = None
             return orders + self.open(record, controls, findings, numbers), False
         return orders + self._act(record, controls, findings), False
+
+    def _is_lost(self, case: Case) -> bool:
+        now = self.lookout.history.last(CRITERION)
+        return case.distance is not None and now > max(WORSE * case.distance, FAR / 2)
 
     def _fatal(self, findings: Mapping[str, Finding]) -> str:
         return next((name for name in findings if self.diagnoses[name].fatal), "")
