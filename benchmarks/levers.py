@@ -38,9 +38,8 @@ from steadygan.data.dataset import DataSet
 from steadygan.evaluation.frechet import gaussian_statistics
 from steadygan.game import round as rounds
 from steadygan.game.loop import loop
-from steadygan.game.move import Play, Term, Terms
 from steadygan.games import adversarial
-from steadygan.games.adversarial import AdversarialGame, Judge
+from steadygan.networks import Discriminator
 from steadygan.objectives import convolution
 from steadygan.recipes.facts import DataFacts
 from steadygan.runtime import devices
@@ -52,7 +51,14 @@ from steadygan.session.wiring import Wired, prepare, wire
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "levers.json"
 JUDGED = HERE / "results" / "levers-quality.json"
-SHAPES = {"dcgan": (1, 28, 28), "r3": (1, 28, 28), "sngan": (3, 32, 32), "digits": (1, 8, 8)}
+SHAPES = {
+    "dcgan": (1, 28, 28),
+    "r3": (1, 28, 28),
+    "sngan": (3, 32, 32),
+    "digits": (1, 8, 8),
+    "mlp": (1, 28, 28),
+    "wgan-gp": (1, 28, 28),
+}
 SECONDS = 0.2
 """Processor time of a block of rounds."""
 
@@ -135,20 +141,6 @@ def slow_average() -> AbstractContextManager[Any]:
     return mock.patch.object(torch, "_foreach_lerp_", one_by_one)
 
 
-def joined_penalties(self: AdversarialGame, play: Play, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
-    """R1 and R2 of both sides in one pass of twice the batch, whose logits the loss takes: no batch normalisation."""
-    points = torch.cat([real, fake]).contiguous(memory_format=torch.channels_last).requires_grad_(True)
-    with convolution.twice_differentiable():
-        logits = judge.network(points, judge.label)
-    slope = convolution.gradient_by(points, logits.sum())
-    values = 0.5 * slope.flatten(1).square().sum(1)
-    count = len(real)
-    for place, part in enumerate((logits[:count], logits[count:])):
-        judge.known[(place, False)] = (part, None)
-    pairs = (("r1", values[:count]), ("r2", values[count:]))
-    return {f"penalty/{name}": Term(part, play.controls[f"penalty.{name}"]) for name, part in pairs}
-
-
 def same_batch(wired: Wired) -> None:
     """Every batch is there already, as floats: no layout of the data can be faster."""
     batch = wired.draw(0, wired.config.batch, 0)
@@ -195,10 +187,9 @@ LEVERS: dict[str, Lever] = {
     ),
     "joined": Lever(
         "one pass over joined reals and fakes",
-        Side(inside=patched(AdversarialGame, "penalise", joined_penalties)),
         Side(),
-        ("r3", "digits"),
-        "to do for small images",
+        Side(inside=patched(Discriminator, "by_rows", False)),
+        ("r3", "digits", "mlp", "wgan-gp"),
     ),
     "bf16": Lever(
         "bfloat16 under autocast",

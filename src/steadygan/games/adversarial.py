@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from steadygan.errors import SteadyganError
 from steadygan.game.move import Move, Play, Term, Terms, move
@@ -24,6 +24,7 @@ from steadygan.objectives.auxiliary import (
     update_average,
     update_historical_averages_,
 )
+from steadygan.objectives.penalties import r1, r1_and_r2, r2
 from steadygan.objectives.weights import clip_weights_
 from steadygan.runtime import processes, shards
 
@@ -129,13 +130,20 @@ class AdversarialGame:
                 terms |= extra(play, shown)
         return terms | self.on_weights(play, "discriminator")
 
-    def penalise(self, play: Play, judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Terms:
-        """The gradient-based penalties that weigh anything and are due this round."""
+    def penalise(self, play: Play, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
+        """The gradient-based penalties that weigh anything and are due this round, of the images of ``judge``."""
+        due = {
+            penalty: weight
+            for penalty in self.penalties
+            if (weight := play.controls[f"penalty.{penalty.name}"] * penalty.every) > 0
+            and play.round % penalty.every == 0
+        }
+        kinds = {penalty.values for penalty in due}
+        both = dict(zip((r1, r2), r1_and_r2(judge, judge.together), strict=True)) if judge.joins(kinds) else {}
         terms: Terms = {}
-        for penalty in self.penalties:
-            weight = play.controls[f"penalty.{penalty.name}"] * penalty.every
-            if weight > 0 and play.round % penalty.every == 0:
-                terms[f"penalty/{penalty.name}"] = Term(penalty.values(judge, real, fake), weight)
+        for penalty, weight in due.items():
+            values = both[penalty.values] if penalty.values in both else penalty.values(judge, real, fake)
+            terms[f"penalty/{penalty.name}"] = Term(values, weight)
         return terms
 
     def be_believed(self, play: Play) -> Terms:
@@ -191,10 +199,10 @@ class AdversarialGame:
     def match(self, play: Play, judge: Judge, fake: Tensor) -> Tensor:
         """Feature matching of fakes with the reals of the batch, 0-d."""
         with torch.no_grad():
-            wanted = judge.network.features(self.shown(play, play.batch.real), judge.label)  # type: ignore[operator]
+            wanted = judge.network.features(self.shown(play, play.batch.real), judge.label)
         if judge.deep:
             return feature_matching(wanted, judge.features(fake))
-        return feature_matching(wanted, judge.network.features(fake, judge.label))  # type: ignore[operator]
+        return feature_matching(wanted, judge.network.features(fake, judge.label))
 
     def on_weights(self, play: Play, name: str) -> Terms:
         """Terms on the parameters themselves: weight penalties and historical averaging."""
@@ -210,6 +218,10 @@ class AdversarialGame:
         return terms
 
 
+Look = tuple[Tensor, Tensor | None]
+"""Logits (N,) and features (N, F) of images; None where they are not kept."""
+
+
 class Judge:
     """A discriminator as a function of images, which does not look at the same images twice.
 
@@ -217,11 +229,23 @@ class Judge:
     here, which saves two of the discriminator's passes a round; extra terms find the features of both. What is found
     under autocast is kept apart, because penalties are taken in float32 and the loss is not. With ``deep`` the features
     are kept too, which only networks that have ``features`` and ``head`` can give.
+
+    A network that looks at every row alone, as it says itself by ``by_rows``, sees all ``images`` in one pass.
     """
 
-    def __init__(self, network: nn.Module, label: Tensor | None, *images: Tensor, deep: bool = True) -> None:
+    def __init__(self, network: Any, label: Tensor | None, *images: Tensor, deep: bool = True) -> None:
         self.network, self.label, self.images, self.deep = network, label, images, deep
-        self.known: dict[tuple[int, bool], tuple[Tensor, Tensor | None]] = {}
+        self.known: dict[tuple[int, bool], Look] = {}
+        self.joined = len(images) > 1 and bool(getattr(network, "by_rows", False))
+
+    @cached_property
+    def together(self) -> Tensor:
+        """All images, one batch after the other."""
+        return torch.cat(self.images)
+
+    def joins(self, penalties: Collection[Penalty]) -> bool:
+        """Whether R1 and R2 are both among the penalties and can be taken by one derivative."""
+        return self.joined and r1 in penalties and r2 in penalties
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits (N,), in float32 at least."""
@@ -236,25 +260,42 @@ class Judge:
 
     def outputs(self, images: Tensor) -> Tensor:
         """What the discriminator reads off its features beside the logit, (N, O)."""
-        read: Tensor = self.network.read(self.features(images))  # type: ignore[operator]
+        read: Tensor = self.network.read(self.features(images))
         return _at_least_float(read)
 
-    def _seen(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _seen(self, images: Tensor) -> Look:
+        cast = torch.is_autocast_enabled(images.device.type)
+        if self.joined and _same(images, self.together):
+            return self._look_at_all(images, cast)
+        # as the images of self.images stay alive, nothing else can lie where they lie
         place = next((index for index, known in enumerate(self.images) if _same(images, known)), None)
         if place is None:
             return self._look(images)
-        # as the images of self.images stay alive, nothing else can lie where they lie
-        key = (place, torch.is_autocast_enabled(images.device.type))
-        if key not in self.known:
-            self.known[key] = self._look(images)
-        return self.known[key]
+        if (place, cast) not in self.known:
+            # a penalty asks for points of its own, which the others must not be joined to
+            if self.joined and images is self.images[place] and not any(key[1] == cast for key in self.known):
+                self._look_at_all(self.together, cast)
+            else:
+                self.known[place, cast] = self._look(images)
+        return self.known[place, cast]
 
-    def _look(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        network: Any = self.network
+    def _look_at_all(self, images: Tensor, cast: bool) -> Look:
+        """One pass of all images, which each of them is then known by."""
+        logits, features = self._look(images)
+        sizes = [len(one) for one in self.images]
+        parts = [None] * len(sizes) if features is None else torch.split(features, sizes)
+        for place, look in enumerate(zip(torch.split(logits, sizes), parts, strict=True)):
+            self.known[place, cast] = look
+        return logits, features
+
+    def _look(self, images: Tensor) -> Look:
+        network, label = self.network, self.label
+        if label is not None and len(label) < len(images):
+            label = label.repeat(len(images) // len(label))
         if not self.deep:
-            return _at_least_float(network(images, self.label)), None
-        features = network.features(images, self.label)
-        return _at_least_float(network.head(features, self.label)), features
+            return _at_least_float(network(images, label)), None
+        features = network.features(images, label)
+        return _at_least_float(network.head(features, label)), features
 
 
 def _at_least_float(values: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ independently of each other; only samples go through the whole chain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -18,7 +18,7 @@ from steadygan.config import RunConfig, Settings
 from steadygan.data.dataset import DataSet
 from steadygan.errors import SteadyganError
 from steadygan.game.move import Batch, Move, Play, Term, Terms, move
-from steadygan.games.adversarial import AdversarialGame, note_images, note_logits
+from steadygan.games.adversarial import AdversarialGame, Judge, note_images, note_logits
 from steadygan.games.family import Family, Kit, Knob, shape
 from steadygan.games.latents import Latent
 from steadygan.networks import Discriminator, Generator
@@ -81,8 +81,8 @@ class PyramidGame:
         both: list[tuple[Tensor, Tensor]] = []
         for level in levels:
             play.shared[f"fakes.{level.index}.{play.part}"] = level.made
-            judge = judged(play, level.index, label)
             real, fake = (level.seen(self.game, play, images) for images in (level.real, level.made.detach()))
+            judge = judged(play, level.index, label, real, fake)
             for name, term in self.game.penalise(play, judge, real, fake).items():
                 terms[f"{name}.{level.index}"] = term._replace(weight=term.weight * level.weight)
             both.append((judge(real), judge(fake)))
@@ -144,16 +144,27 @@ class PyramidGame:
         return cast(PyramidGenerator, generator.body).split(generator.entered(latent, label)[0])
 
 
-def judged(play: Play, index: int, label: Tensor | None) -> Callable[[Tensor], Tensor]:
-    """The discriminator of one level, as a function of what that level looks at; logits (N,) in float32 at least."""
-    discriminator = cast(Discriminator, play.players["discriminator"])
-    body = cast(PyramidDiscriminator, discriminator.body)
+@dataclass(frozen=True)
+class OneLevel:
+    """The part of a discriminator that judges one level."""
 
-    def judge(images: Tensor) -> Tensor:
-        logits = discriminator.head(body.only(index, images), label)
-        return logits if logits.dtype == torch.float64 else logits.float()
+    whole: Discriminator
+    index: int
 
-    return judge
+    @property
+    def by_rows(self) -> bool:
+        """Whether reals and fakes may be looked at together."""
+        return self.whole.by_rows
+
+    def __call__(self, images: Tensor, label: Tensor | None) -> Tensor:
+        """Logits (N,) of what the level looks at."""
+        return self.whole.head(cast(PyramidDiscriminator, self.whole.body).only(self.index, images), label)
+
+
+def judged(play: Play, index: int, label: Tensor | None, *images: Tensor) -> Judge:
+    """The discriminator of one level, which sees none of ``images`` twice."""
+    network = OneLevel(cast(Discriminator, play.players["discriminator"]), index)
+    return Judge(network, label, *images, deep=False)
 
 
 def weighed(terms: Terms, prefix: str) -> Tensor:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from steadygan.config import NetworkConfig
 from steadygan.errors import SteadyganError
-from steadygan.networks.layers import LabelMaps, MinibatchDiscrimination, PlainLinear
+from steadygan.networks.layers import LabelMaps, MinibatchDiscrimination, PlainLinear, by_rows
 from steadygan.networks.normalisations import REFERENCE_SIZE, ReferenceBatch
 from steadygan.networks.options import Options
 from steadygan.networks.sizes import Shape
@@ -176,6 +177,11 @@ class Discriminator(nn.Module):
         self.reader = _reader(options, features, outputs, outputs_hidden) if outputs else None
         self.outputs_of = outputs_of
         self.reference = ReferenceBatch((shape[0] + maps, *shape[1:])) if options.virtual else None
+
+    @cached_property
+    def by_rows(self) -> bool:
+        """Whether reals and fakes may be looked at together, since each row is looked at alone and nothing is kept."""
+        return by_rows(self)
 
     def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
         """Last hidden features (N, F) of images (N, C, H, W), beside the maps of their labels where it has any.

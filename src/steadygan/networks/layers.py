@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrizations
 
 from steadygan.networks.sizes import Size
 from steadygan.runtime import processes
@@ -14,6 +15,24 @@ from steadygan.runtime import processes
 
 class Unactivated:
     """Marks a layer that no activation follows: it is initialised with gain 1."""
+
+
+class BatchWide:
+    """Marks a layer to which a batch is more than its rows: it looks at several, or at chance, or changes with use."""
+
+
+KNOWN = frozenset({"steadygan", "torch", "builtins", "abc", "typing"})
+"""Packages whose layers are known to be batch-wide or not."""
+
+
+def by_rows(network: nn.Module) -> bool:
+    """Whether a network in training makes of two batches at once what it makes of one after the other.
+
+    Layers that come from elsewhere may do anything, so that they count as batch-wide.
+    """
+    kinds = {kind for part in network.modules() for kind in type(part).__mro__}
+    wide = (BatchWide, nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd, parametrizations._SpectralNorm)
+    return all(kind.__module__.partition(".")[0] in KNOWN and not issubclass(kind, wide) for kind in kinds)
 
 
 class PlainConv2d(Unactivated, nn.Conv2d):
@@ -95,7 +114,7 @@ class Halve(nn.Module):
         return F.avg_pool2d(values, 2, ceil_mode=True, count_include_pad=False)
 
 
-class Dropout(nn.Dropout):
+class Dropout(BatchWide, nn.Dropout):
     """Dropout that drops the same values of the whole batch, however many processes share it."""
 
     def forward(self, values: Tensor) -> Tensor:
@@ -121,7 +140,7 @@ class LabelMaps(nn.Module):
         return torch.cat([images, beside.to(images.dtype)], 1)
 
 
-class MinibatchStd(nn.Module):
+class MinibatchStd(BatchWide, nn.Module):
     """Appends a channel with the mean standard deviation over groups of samples (Karras et al. 2018).
 
     The batch is cut into groups of at most four (the largest of 4, 3, 2, 1 that divides it); within a group the
@@ -142,7 +161,7 @@ class MinibatchStd(nn.Module):
         return torch.cat([own, column], 1)
 
 
-class MinibatchDiscrimination(nn.Module):
+class MinibatchDiscrimination(BatchWide, nn.Module):
     """How close a sample is to the others of its batch, in several learned projections (Salimans et al. 2016).
 
     M = T f; o_b(i) = sum over j != i of exp(-|M_ib - M_jb|_1).

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygan.errors import SteadyganError
+from steadygan.networks.layers import BatchWide
 from steadygan.runtime import processes
 
 EPSILON = 1e-5
@@ -74,7 +75,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         return _of_all(self, values) if self.training and processes.acting() > 1 else super().forward(values)
 
 
-class VirtualBatchNorm(nn.Module):
+class VirtualBatchNorm(BatchWide, nn.Module):
     """Normalises each sample by a fixed reference batch and itself (Salimans et al. 2016).
 
     The first ``REFERENCE_SIZE`` rows are the reference batch, put there by ``ReferenceBatch``. With R reference
@@ -101,7 +102,7 @@ class VirtualBatchNorm(nn.Module):
         return (values - mean) * scale + self.bias.view(sides)
 
 
-class ReferenceBatch(nn.Module):
+class ReferenceBatch(BatchWide, nn.Module):
     """The reference batch of virtual batch normalisation: the first batch that a network ever sees.
 
     Kept in buffers, so that a checkpoint holds it. A first batch that is smaller is repeated, a larger one cut.

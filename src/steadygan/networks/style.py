@@ -27,7 +27,7 @@ from steadygan.networks.contract import (
     label_embedding,
 )
 from steadygan.networks.equalised import equalise
-from steadygan.networks.layers import Halve, PlainConv2d, PlainLinear, Upsample
+from steadygan.networks.layers import BatchWide, Halve, PlainConv2d, PlainLinear, Upsample
 from steadygan.networks.normalisations import PixelNorm
 from steadygan.networks.options import Options, resolve
 from steadygan.networks.sizes import Shape, Size, check_image_shape, stage_sizes, stage_widths
@@ -41,7 +41,7 @@ FORGETS = 0.005
 """Share of every training batch in the running mean of styles."""
 
 
-class Mapping(nn.Module):
+class Mapping(BatchWide, nn.Module):
     """Latent to style: normalised to unit mean square, then linear layers as wide as the latent.
 
     They learn as fast as the other layers; the paper's hundredth of that would leave them as they are in a short run.
@@ -92,7 +92,7 @@ class ModulatedConv2d(nn.Module):
         return out
 
 
-class Noise(nn.Module):
+class Noise(BatchWide, nn.Module):
     """Adds noise of one map for all channels, times a learned strength that starts at 0.
 
     Drawn anew for every sample in training; in eval mode always the same map, so that a latent is one image.

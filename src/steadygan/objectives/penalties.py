@@ -114,6 +114,15 @@ def r2(discriminate: Discriminate, real: Tensor, fake: Tensor) -> Tensor:
     return 0.5 * _squared_norm(input_gradient(discriminate, fake))
 
 
+def r1_and_r2(discriminate: Discriminate, both: Tensor) -> tuple[Tensor, Tensor]:
+    """R1 and R2 of reals and then fakes (2N, ...), by one derivative: (N,) each.
+
+    For a ``discriminate`` that looks at samples one by one; any other would mix the two sides.
+    """
+    real, fake = (0.5 * _squared_norm(input_gradient(discriminate, both))).chunk(2)
+    return real, fake
+
+
 def r1_approximate(discriminate: Discriminate, real: Tensor, fake: Tensor) -> Tensor:
     """R1 without a second derivative: ``½ ((D(x) - D(x + σε)) / σ)²``, ε ~ N(0, I), σ = 0.01.
 
