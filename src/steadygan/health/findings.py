@@ -227,7 +227,7 @@ def stall(history: History) -> Finding | None:
     # games that are slow by nature stand still for a while as well, but not as far off as a blank picture
     stands = history.progress >= 2.5 * YOUNG and now > FAR and now > 0.75 * before
     behind = history.progress >= 1.5 * YOUNG and now > 6 * FAR and now > 0.75 * before
-    if history.rounds() < LEAST_ROUNDS or not (stands or behind):
+    if history.rounds() < LEAST_ROUNDS or not (stands or behind) or learning(history, 0.9):
         return None
     words = f"at {history.progress:.0%} of the run the distance to the data is {now:.3g}{_was(before)}"
     return Finding(now / FAR / 4, {"health/distance": now, "health/distance.before": before}, words)
