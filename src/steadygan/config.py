@@ -103,6 +103,8 @@ class NetworkConfig(Settings):
     initialisation: str | None = None
     spectral_norm: bool | None = None
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    noise: float = Field(0.0, ge=0.0)
+    """Standard deviation of Gaussian noise on every hidden layer's values, while training."""
     minibatch_std: bool = False
     minibatch_discrimination: bool = False
     output: Literal["tanh", "leaky-tanh", "linear"] | None = None

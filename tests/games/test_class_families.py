@@ -40,7 +40,7 @@ def data(_own_cache: None) -> DataSet:
 
 def config(data: DataSet, recipe: str, *given: str) -> RunConfig:
     facts = DataFacts(data.name, len(data.train), data.shape, data.classes, DataConfig())
-    unaided = ["augmentation.adaptive=false", "augmentation.strength=0", "discriminator.network.dropout=0"]
+    unaided = ["augmentation.adaptive=false", "augmentation.strength=0", "discriminator.network.noise=0"]
     return prepare(settings.apply(recipes.build(recipe, facts), [*SMALL, *PLAIN, *unaided, *given]), data)
 
 
@@ -157,7 +157,7 @@ def test_noise_beside_the_codes_is_as_loud_as_asked_for(data: DataSet) -> None:
 
 
 def test_a_tied_discriminator_learns_from_labelled_unlabelled_and_fake_images(data: DataSet) -> None:
-    bench = Bench(data, "semi-supervised")
+    bench = Bench(data, "semi-supervised", "options.own_weight=0")
     found = bench.terms(0)
     assert set(found) == {"discriminator/loss", "auxiliary/label"}
     assert bench.calls == {"generator": 1, "discriminator": 2}
@@ -165,6 +165,26 @@ def test_a_tied_discriminator_learns_from_labelled_unlabelled_and_fake_images(da
     z_real, z_fake = (bench.judge.read(bench.judge.features(x)).exp().sum(1) for x in (real, fakes))
     expected = -(z_real / (z_real + 1)).log() - (1 / (z_fake + 1)).log()
     torch.testing.assert_close(found["discriminator/loss"].values, expected)
+
+
+def test_sure_answers_of_the_average_teach_beside_the_labels(data: DataSet) -> None:
+    torch.manual_seed(0)
+    bench = Bench(data, "semi-supervised", "options.own_weight=2", "options.sure=0.35")
+    real = bench.play.batch.real
+    known = bench.wired.state.averages["discriminator"].network
+    bench.play.averages = {"discriminator": known}
+    with torch.no_grad():
+        for value in known.parameters():
+            value.add_(0.05 * torch.randn_like(value))
+        found, label = known.read(known.features(real)).softmax(1).max(1)
+    bench.calls.update(generator=0, discriminator=0)
+    term = bench.terms(0)["auxiliary/own_label"]
+    assert bench.calls == {"generator": 1, "discriminator": 2}, "the average is another network"
+    assert 0 < int((found > 0.35).sum()) < len(real)
+    logits = bench.judge.read(bench.judge.features(real)).log_softmax(1)
+    expected = torch.where(found > 0.35, -logits[torch.arange(len(real)), label], 0.0)
+    torch.testing.assert_close(term.values, expected)
+    assert term.weight == 2
 
 
 def test_its_generator_matches_mean_features_only(data: DataSet) -> None:

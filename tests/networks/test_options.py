@@ -20,7 +20,7 @@ from steadygan.networks import (
 )
 from steadygan.networks.activations import Maxout, SoftplusShifted
 from steadygan.networks.initialisations import weighted_layers
-from steadygan.networks.layers import Crop, Halve, MinibatchDiscrimination, MinibatchStd, PadToEven, Upsample
+from steadygan.networks.layers import Crop, Halve, MinibatchDiscrimination, MinibatchStd, Noise, PadToEven, Upsample
 from steadygan.networks.normalisations import REFERENCE_SIZE, PixelNorm
 
 FAMILIES = sorted(DISCRIMINATORS)
@@ -160,9 +160,10 @@ def test_spectral_norm_defaults() -> None:
     assert not any("parametrizations" in key for key in generator.state_dict())
 
 
+@pytest.mark.parametrize("disturbance", ["dropout", "noise"])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_dropout_follows_the_global_seed_and_rests_in_eval(name: str) -> None:
-    discriminator = build_discriminator(config(name, dropout=0.5, initialisation="he"), SHAPE)
+def test_disturbances_follow_the_global_seed_and_rest_in_eval(name: str, disturbance: str) -> None:
+    discriminator = build_discriminator(config(name, **{disturbance: 0.5}, initialisation="he"), SHAPE)
     images = torch.randn(2, *SHAPE)
     outputs = []
     for seed in (0, 0, 1):
@@ -173,6 +174,12 @@ def test_dropout_follows_the_global_seed_and_rests_in_eval(name: str) -> None:
     assert not torch.equal(outputs[0], outputs[2])
     discriminator.eval()
     assert torch.equal(discriminator(images), discriminator(images))
+
+
+def test_noise_has_the_asked_deviation() -> None:
+    added = Noise(0.5)(torch.full((100, 100), 3.0)) - 3
+    assert added.mean().item() == pytest.approx(0, abs=0.03)
+    assert added.std().item() == pytest.approx(0.5, rel=0.03)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

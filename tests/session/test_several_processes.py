@@ -136,6 +136,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "generator.network.normalisation": ("batch", "instance", "none", "virtual-batch"),
     "discriminator.network.normalisation": ("batch", "layer", "none"),
     "discriminator.network.dropout": ("0", "0.3"),
+    "discriminator.network.noise": ("0", "0.3"),
     "discriminator.network.minibatch_std": ("true", "false"),
     "discriminator.network.minibatch_discrimination": ("true", "false"),
     "discriminator.clip_norm": ("0", "0.5"),

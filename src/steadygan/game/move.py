@@ -44,7 +44,8 @@ class Play:
     """What a goal may see: the players, a batch, the controls, and places to note and to remember.
 
     ``memory`` lasts for the run and is checkpointed; ``shared`` lasts for the round (fakes made once, used twice).
-    ``notes`` are signals: detached tensors, averaged over micro-batches, that end in the record.
+    ``notes`` are signals: detached tensors, averaged over micro-batches, that end in the record. ``averages`` are the
+    averaged players, whose weights nobody learns.
     """
 
     players: Mapping[str, nn.Module]
@@ -58,6 +59,7 @@ class Play:
     parts: int = 1
     measured: bool = True
     notes: dict[str, Tensor] = field(default_factory=dict)
+    averages: Mapping[str, nn.Module] = field(default_factory=dict)
 
     def note(self, name: str, value: Tensor) -> None:
         """Put a scalar that nobody changes any more into the record, without waiting for the device."""

@@ -50,6 +50,7 @@ def play_round(state: GameState, moves: Sequence[Move], draw: Draw) -> Record:
     batch_size = state.batch
     after = state.images_seen + batch_size * max(repeats)
     measured = crosses(setting.record_every, state.images_seen, after) or after >= setting.total
+    averages = {name: average.network for name, average in state.averages.items()}
     shared: dict[str, Tensor] = {}
     signals: dict[str, Tensor | float] = {}
     noted: dict[str, Tensor] = {}
@@ -58,7 +59,7 @@ def play_round(state: GameState, moves: Sequence[Move], draw: Draw) -> Record:
             for step in range(times):
                 batch = draw(state.images_seen + step * batch_size, batch_size, state.attempt)
                 play = Play(state.players, batch, state.controls, state.memory, shared, state.rounds, state.attempt)
-                play.measured = measured
+                play.measured, play.averages = measured, averages
                 signals |= _play_move(state, move, play)
                 noted |= play.notes
         signals |= _averaged(noted, play.device)

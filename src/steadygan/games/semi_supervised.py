@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,10 @@ class Options(Settings):
     """Which of the possible sets of such images: it does not depend on the run's seed."""
     label_weight: Scheduled = constant(1.0)
     """Weight of the labelled images beside the adversarial loss."""
+    own_weight: Scheduled = constant(0.0)
+    """Weight of the classes that its average reads off images without a label, where it is sure."""
+    sure: float = Field(0.9, gt=0.0, le=1.0)
+    """Probability of a class from which on it is."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +91,27 @@ class SemiSupervised:
 
     game: AdversarialGame
     labelled: Labelled
+    sure: float
 
     def know(self, play: Play, seen: Seen) -> Terms:
-        """``-log P(label | image)`` of a batch of labelled images, besides the standard loss of all images; (N,)."""
-        weight = play.controls["label_weight"]
-        if weight <= 0:
-            return {}
-        images, label = self.labelled.draw(play.batch.real)
-        surprise = functional.cross_entropy(seen.judge.outputs(seen.show(images)), label, reduction="none")
-        return {"auxiliary/label": Term(surprise, weight)}
+        """``-log P(label | image)`` of labelled images, and of others with the discriminator's own label; (N,) each."""
+        terms: Terms = {}
+        if (weight := play.controls["label_weight"]) > 0:
+            images, label = self.labelled.draw(play.batch.real)
+            surprise = functional.cross_entropy(seen.judge.outputs(seen.show(images)), label, reduction="none")
+            terms["auxiliary/label"] = Term(surprise, weight)
+        if (weight := play.controls["own_weight"]) > 0:
+            found, label = self._own(play)
+            surprise = functional.cross_entropy(seen.judge.outputs(seen.real), label, reduction="none")
+            terms["auxiliary/own_label"] = Term(surprise * (found > self.sure), weight)
+        return terms
+
+    @torch.no_grad()
+    def _own(self, play: Play) -> tuple[Tensor, Tensor]:
+        """The likeliest class of every real as it is, by the averaged discriminator, and its probability; (N,) each."""
+        known: Any = play.averages["discriminator"]
+        found, label = known.read(known.features(play.batch.real)).softmax(1).max(1)
+        return found, label
 
     def match(self, play: Play) -> Terms:
         """The generator's whole wish: fakes with the mean features of reals; 0-d."""
@@ -108,14 +125,15 @@ def moves(kit: Kit) -> tuple[Move, ...]:
     """The discriminator's move with labelled images, then the generator's, which matches features."""
     options: Options = kit.options
     labelled = Labelled.of(kit.data, options.labelled, options.choice)
-    plain = SemiSupervised(kit.adversarial, labelled)
+    plain = SemiSupervised(kit.adversarial, labelled, options.sure)
     tell, _ = replace(kit.adversarial, extras={"discriminator": (plain.know,)}).moves()
     return tell, move("generator", ("generator",), plain.match, steps="steps.generator")
 
 
 def controls(config: RunConfig, options: Options) -> dict[str, Knob]:
-    """The weight of the labelled images."""
-    return {"label_weight": (options.label_weight, 0.0, float("inf"))}
+    """The weights of the labelled images, and of the others by their own labels."""
+    weights = {"label_weight": options.label_weight, "own_weight": options.own_weight}
+    return {name: (weight, 0.0, float("inf")) for name, weight in weights.items()}
 
 
 def check(config: RunConfig, options: Options, data: DataSet) -> None:

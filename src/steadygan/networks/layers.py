@@ -124,6 +124,18 @@ class Dropout(BatchWide, nn.Dropout):
         return values * processes.drawn_like(values.detach(), lambda whole: F.dropout(whole.fill_(1.0), self.p))
 
 
+class Noise(BatchWide, nn.Module):
+    """Adds N(0, deviation²) to every value while training (Salimans et al. 2016)."""
+
+    def __init__(self, deviation: float) -> None:
+        super().__init__()
+        self.deviation = deviation
+
+    def forward(self, values: Tensor) -> Tensor:
+        """The same shape."""
+        return values + self.deviation * processes.noise(values) if self.training else values
+
+
 class LabelMaps(nn.Module):
     """Learned maps of each class that stand beside the image's own channels, N(0, 1) at the start.
 

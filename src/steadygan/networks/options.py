@@ -12,7 +12,7 @@ from steadygan.config import NetworkConfig
 from steadygan.errors import SteadyganError, unknown
 from steadygan.networks.activations import ACTIVATIONS, gain
 from steadygan.networks.initialisations import INITIALISATIONS, fans, weighted_layers
-from steadygan.networks.layers import Dropout, MinibatchStd
+from steadygan.networks.layers import Dropout, MinibatchStd, Noise
 from steadygan.networks.normalisations import NORMALISATIONS, SHIFTS_ITSELF
 
 WIDTH_LIMIT = 65_536
@@ -27,6 +27,7 @@ class Options:
     initialisation: str
     spectral_norm: bool
     dropout: float
+    noise: float
     minibatch_std: bool
 
     def activate(self) -> nn.Module:
@@ -38,14 +39,16 @@ class Options:
         return NORMALISATIONS[self.normalisation](channels, vector)
 
     def after(self, channels: int, *, normalised: bool = True, vector: bool = False) -> list[nn.Module]:
-        """What follows a hidden layer: normalisation, activation, dropout, each where asked for."""
+        """What follows a hidden layer: normalisation, activation, dropout, noise, each where asked for."""
         layers: list[nn.Module] = []
         if normalised and self.normalisation != "none":
             layers.append(self.normalise(channels, vector=vector))
-        layers.append(self.activate())
-        if self.dropout:
-            layers.append(Dropout(self.dropout))
-        return layers
+        return [*layers, self.activate(), *self.disturb()]
+
+    def disturb(self) -> list[nn.Module]:
+        """Dropout and noise, each where asked for."""
+        dropout = [Dropout(self.dropout)] if self.dropout else []
+        return [*dropout, Noise(self.noise)] if self.noise else [*dropout]
 
     def statistic_tail(self, width: int) -> list[nn.Module]:
         """A channel of minibatch standard deviation and a convolution that takes it in, where asked for."""
@@ -90,6 +93,7 @@ def resolve(
         initialisation=_known("initialisation", config.initialisation or initialisation, INITIALISATIONS),
         spectral_norm=spectral_norm if config.spectral_norm is None else config.spectral_norm,
         dropout=config.dropout,
+        noise=config.noise,
         minibatch_std=config.minibatch_std,
     )
     if options.activation == "maxout" and not maxout:

@@ -16,14 +16,14 @@ from steadygan.networks.contract import (
     judged_shape,
     needed_classes,
 )
-from steadygan.networks.layers import Dropout, Halve, MinibatchStd, PlainConv2d, ResidualBlock, Upsample
+from steadygan.networks.layers import Halve, MinibatchStd, PlainConv2d, ResidualBlock, Upsample
 from steadygan.networks.normalisations import ClassAffine
 from steadygan.networks.options import Options, resolve
 from steadygan.networks.sizes import Shape, Size, check_image_shape, stage_sizes, stage_widths
 
 
-def _dropout(options: Options) -> nn.Module:
-    return Dropout(options.dropout) if options.dropout else nn.Identity()
+def _disturbance(options: Options) -> nn.Module:
+    return nn.Sequential(*options.disturb())
 
 
 class LabelledNorm(nn.Module):
@@ -52,7 +52,7 @@ class GeneratorBlock(ResidualBlock):
         self.first = nn.Conv2d(before, width, 3, padding=1, bias=options.bias)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         self.shortcut = PlainConv2d(before, width, 1) if before != width else nn.Identity()
-        self.activate, self.dropout = options.activate(), _dropout(options)
+        self.activate, self.disturb = options.activate(), _disturbance(options)
         self.resize = Upsample(size, "nearest") if size else nn.Identity()
 
     def branch_layers(self) -> list[nn.Module]:
@@ -63,7 +63,7 @@ class GeneratorBlock(ResidualBlock):
         """(N, before, h, w) to (N, width, H, W)."""
         branch = self.resize(self.activate(self.first_norm(values, label)))
         branch = self.first(branch)
-        branch = self.second(self.dropout(self.activate(self.second_norm(branch, label))))
+        branch = self.second(self.disturb(self.activate(self.second_norm(branch, label))))
         out: Tensor = self.resize(self.shortcut(values)) + branch
         return out
 
@@ -106,7 +106,7 @@ class DiscriminatorBlock(ResidualBlock):
         start = [] if first else [options.normalise(before), options.activate()]
         self.start = nn.Sequential(*start)
         self.first = nn.Conv2d(before, width, 3, padding=1)
-        self.between = nn.Sequential(options.normalise(width), options.activate(), _dropout(options))
+        self.between = nn.Sequential(options.normalise(width), options.activate(), _disturbance(options))
         self.second = nn.Conv2d(width, width, 3, padding=1)
         self.shortcut = PlainConv2d(before, width, 1) if halve or before != width else nn.Identity()
         self.resize = Halve() if halve else nn.Identity()
