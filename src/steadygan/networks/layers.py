@@ -133,7 +133,9 @@ class Noise(BatchWide, nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """The same shape."""
-        return values + self.deviation * processes.noise(values) if self.training else values
+        if not self.training:
+            return values
+        return values + self.deviation * processes.noise(values.float()).to(values.dtype)
 
 
 class LabelMaps(nn.Module):
