@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import tarfile
@@ -17,6 +18,7 @@ from steadygan.config import DataConfig
 from steadygan.data import DataSet, open_data, shelf
 from steadygan.data.lazy import Members
 from steadygan.data.order import Order, ReadAhead
+from steadygan.data.split import row_hashes
 from steadygan.errors import SteadyganError
 
 
@@ -87,6 +89,18 @@ def test_nothing_decoded_is_kept(tmp_path: Path) -> None:
     assert isinstance(data.images, Members)
     stored = sorted(path.name for path in (tmp_path / "cache").rglob("*") if path.is_file())
     assert stored == ["hashes.npy", "index.json", "labels.npy", "places.npy"]
+
+
+def test_hashes_of_rows_are_those_of_the_cache_and_read_no_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards(tmp_path / "shards")
+    data = opened(tmp_path / "shards", tmp_path)
+    rows = np.array([7, 0, 59, 7])
+    expected = row_hashes(data.rows(rows).numpy())
+    assert (dataclasses.replace(data, hashes=None).hashes_of(rows) == expected).all()
+    monkeypatch.setattr(Members, "_decoded", None)
+    assert (data.hashes_of(rows) == expected).all()
 
 
 def test_a_second_start_looks_through_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,14 @@ def test_an_image_of_two_classes_is_two() -> None:
     assert without_copies(set_of([1, 1, 1], [0, 1, 1])).train.tolist() == [0, 1]
 
 
+def test_a_set_whose_hashes_are_known_is_not_read(digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    ill = sicken_data("duplicates:2", digits, 0)
+    expected = without_copies(dataclasses.replace(ill, hashes=None))
+    monkeypatch.setattr(DataSet, "rows", None)
+    once = without_copies(ill)
+    assert (once.train.tolist(), once.held_out.tolist()) == (expected.train.tolist(), expected.held_out.tolist())
+
+
 def test_a_set_of_copies_is_read_as_it_is_until_the_control_says_otherwise(digits: DataSet) -> None:
     ill = sicken_data("duplicates:2", digits, 0)
     guard = guard_of(ill)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steadygan.data.order import Order, ReadAhead, Rows
+from steadygan.data.split import row_hashes
 from steadygan.errors import SteadyganError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class DataSet:
         fingerprint: hash of the rows, the labels and the split; equal sets have equal fingerprints wherever they lie.
         facts: what was found and what was done to it, in words and numbers, for ``steadygan info``.
         quarantine: path and reason of every image that could not be read.
+        hashes: (N,) uint64 hash of each row's bytes, as the cache has them; None: they are taken when asked for.
     """
 
     name: str
@@ -44,6 +46,7 @@ class DataSet:
     fingerprint: str
     facts: dict[str, Any] = field(default_factory=dict)
     quarantine: tuple[tuple[str, str], ...] = ()
+    hashes: npt.NDArray[np.uint64] | None = field(default=None, repr=False)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -73,6 +76,10 @@ class DataSet:
         images = np.asarray(self.images) if isinstance(self.images, np.ndarray) else self.images
         picked = images[np.asarray(indices, dtype=np.int64)]
         return torch.from_numpy(np.ascontiguousarray(picked))
+
+    def hashes_of(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+        """Hashes (len(indices),) of the rows at ``indices``; equal rows have equal ones. Reads no row where it can."""
+        return row_hashes(self.rows(indices).numpy()) if self.hashes is None else self.hashes[indices]
 
 
 def write_quarantine(path: Path, quarantine: Sequence[tuple[str, str]]) -> None:

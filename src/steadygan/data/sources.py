@@ -246,4 +246,5 @@ def _divide(config: DataConfig, stored: Stored) -> DataSet:
         fingerprint=hashlib.blake2b(identity.encode(), digest_size=16).hexdigest(),
         facts=facts,
         quarantine=stored.quarantine,
+        hashes=stored.hashes,
     )

@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from steadygan.data.dataset import DataSet
-from steadygan.data.split import row_hashes
 from steadygan.game.move import Batch, Draw
 from steadygan.runtime import processes, seeding
 
@@ -49,8 +48,8 @@ def without_copies(data: DataSet) -> DataSet:
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
             labels = np.zeros(len(part), np.int64) if data.labels is None else data.labels[part]
-            hashes = row_hashes(data.rows(part).numpy())
-            for row, key in zip(part.tolist(), zip(hashes.tolist(), labels.tolist(), strict=True), strict=True):
+            keys = zip(data.hashes_of(part).tolist(), labels.tolist(), strict=True)
+            for row, key in zip(part.tolist(), keys, strict=True):
                 if key not in seen:
                     seen.add(key)
                     kept.append(row)
