@@ -24,6 +24,8 @@ FEW = 100
 """Images below which a discriminator knows them all at once, whatever is done."""
 LEAST_ROUNDS = 200
 """A run of fewer gets nowhere at any rate."""
+GRIDDED = 9.0
+"""Decibels beyond the data's power at the finest stripes; healthy generators show 7 at most, past their youth."""
 YOUNG = 0.2
 """Share of a run in which anything may still look ill."""
 
@@ -251,12 +253,12 @@ def artefacts(history: History) -> Finding | None:
     power, distance = history.now("health/checkerboard", 2), history.now("health/distance", 2)
     floor = history.last("health/checkerboard_floor", 0.0)
     # networks that upsample by strides begin with a grid, and most lose it by themselves
-    stays = power > 12 + floor and power > 0.9 * history.ago("health/checkerboard", 0.1)
+    stays = power > GRIDDED + floor and power > 0.9 * history.ago("health/checkerboard", 0.1)
     early = history.progress < 1.5 * YOUNG or history.rounds() < LEAST_ROUNDS
     if early or not (stays and distance < 8 * FAR):
         return None
     words = f"{power:.0f} dB more power than the data in the finest stripes and squares"
-    return Finding(power / 12, {"health/checkerboard": power}, words)
+    return Finding(power / GRIDDED, {"health/checkerboard": power}, words)
 
 
 def copying(history: History) -> Finding | None:
