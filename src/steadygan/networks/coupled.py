@@ -10,16 +10,19 @@ from steadygan.config import NetworkConfig
 from steadygan.errors import SteadyganError
 from steadygan.networks.contract import Body, Discriminator, Generator, Sequence, needed_classes
 from steadygan.networks.dcgan import dcgan_discriminator, dcgan_generator
+from steadygan.networks.layers import PlainConv2d
 from steadygan.networks.options import Options, resolve
 from steadygan.networks.several import Forked
 from steadygan.networks.sizes import Shape
 
 
 def coupled_generator(config: NetworkConfig, shape: Shape, latent: int, classes: int) -> Generator:
-    """The generator of ``dcgan`` with a last layer of each domain's own; the label is the domain.
+    """The generator of ``dcgan``, shared up to maps of the image's size, of which each domain makes images its own way.
 
-    The same latent under the labels 0 and 1 gives a pair: what is shared decides what is shown, the last layer how.
-    Without labels there is one domain, and the network is that of ``dcgan``.
+    The same latent under the labels 0 and 1 gives a pair: what is shared decides what is shown, a 5 x 5 convolution of
+    each domain's own how. As many maps as ``capacity`` says have every pixel in them, so that such a convolution is
+    enough to draw the outline of what another fills. Without labels there is one domain, and the network is that of
+    ``dcgan``.
 
     Raises:
         SteadyganError: fewer than two domains, a shape or an option out of range.
@@ -27,11 +30,11 @@ def coupled_generator(config: NetworkConfig, shape: Shape, latent: int, classes:
     if not config.conditional:
         return dcgan_generator(config, shape, latent, classes)
     options = _checked(config, classes, "relu")
-    generator = dcgan_generator(_plain(config), shape, latent, 0)
-    layers = _layers(generator.body)
-    cut = [place for place, layer in enumerate(layers) if isinstance(layer, nn.ConvTranspose2d)][-1]
-    generator.body = Forked(layers[:cut], _copies(layers[cut:], classes), last=True)
-    generator.labelled = True
+    generator = dcgan_generator(_plain(config), (config.capacity, *shape[1:]), latent, 0)
+    maps = nn.Sequential(*_layers(generator.body), *options.after(config.capacity))
+    own = PlainConv2d(config.capacity, shape[0], 5, padding=2)
+    generator.body = Forked(maps, _copies(own, classes), last=True)
+    generator.labelled, generator.shape = True, shape
     options.finish(generator)
     return generator
 
