@@ -122,7 +122,7 @@ def strong_discriminator(history: History) -> Finding | None:
     """It tells every fake from every real by far, and the fakes hardly come nearer to the data."""
     wins, apart = history.now("discriminator/win_rate", 5), history.now("discriminator/separation", 5)
     distance, pace = history.now("health/distance", 2), _pace(history)
-    stuck = wins > 0.998 and apart > 5 and distance > 0.02 and history.progress >= YOUNG and not learning(history)
+    stuck = wins > 0.998 and apart > 5 and distance > 0.02 and history.progress >= YOUNG and not learning(history, 0.92)
     left_behind = wins > 0.95 and pace < 1 / UNEVEN and distance > FAR / 2 and history.progress >= YOUNG / 2
     if not (stuck or left_behind):
         return None
@@ -214,12 +214,15 @@ def drift(history: History) -> Finding | None:
     now = min(history.now("health/distance", 2), history.last("health/distance"))
     best = history.least("health/distance")
     noise = history.last("health/distance_floor_spread", 0.0)
+    # young games sway, to three or four times the best
+    bound = 2.0 if history.progress >= 2.5 * YOUNG else 5.0
     # who has learnt nothing yet has nothing to leave
-    if history.progress < YOUNG / 2 or not (best < 2 * FAR and now > 2 * best and now - best > 8 * noise):
+    learnt = history.progress >= YOUNG / 2 and best < 2 * FAR
+    if not (learnt and now > bound * best and now - best > 8 * noise):
         return None
     words = f"the distance to the data has risen to {now:.3g}; it had been {best:.3g}"
     return Finding(
-        now / max(2 * best + 8 * noise, 1e-12), {"health/distance": now, "health/distance.best": best}, words
+        now / max(bound * best + 8 * noise, 1e-12), {"health/distance": now, "health/distance.best": best}, words
     )
 
 
