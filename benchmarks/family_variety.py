@@ -68,7 +68,7 @@ def coupled(domain: str, images: int) -> Callable[[int, Path, float], Figures]:
     return run
 
 
-COUPLED = {"negative": 80_000, "edge": 320_000}
+COUPLED = {"negative": 80_000, "edge": 640_000}
 """Lengths of the runs: thin lines are harder to draw than digits."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from steadygan.config import LatentConfig, RunConfig
+from steadygan.config import LatentConfig, RunConfig, ScheduleConfig
 from steadygan.recipes.facts import DataFacts
 from steadygan.recipes.parts import player, run
 
@@ -11,8 +11,9 @@ def cogan(facts: DataFacts) -> RunConfig:
     """CoGAN: domains share all layers but those next to the image; a latent under each label gives a pair.
 
     Domains are the classes of the data, or ways to show them (``data.domains``)."""
+    rate = ScheduleConfig(kind="cosine", value=1e-3)
     players = {
-        "generator": player("coupled", 24, rate=1e-3, conditional=True),
-        "discriminator": player("coupled", 24, rate=1e-3, conditional=True),
+        "generator": player("coupled", 24, rate=rate, conditional=True),
+        "discriminator": player("coupled", 24, rate=rate, conditional=True),
     }
     return run("cogan", facts, players, latent=LatentConfig(size=64), images=300_000)
