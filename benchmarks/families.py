@@ -39,7 +39,7 @@ HERE = Path(__file__).resolve().parent
 RESULTS, WORK = HERE / "results" / "families.jsonl", HERE / "work" / "families"
 PAGE = HERE.parent / "docs" / "families.md"
 MARKS = ("<!-- figures of benchmarks/families.py -->", "<!-- end of families.py -->")
-MODULES = ("family_classes", "family_encoders", "family_growth", "family_variety")
+MODULES = ("family_classes", "family_encoders", "family_growth", "family_variety", "family_ring")
 QUICK = 0.02
 """Share of the images of every run in a quick pass."""
 

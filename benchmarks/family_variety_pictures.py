@@ -33,6 +33,15 @@ def samples(name: str, images: Tensor, columns: int) -> None:
     save_png(IMAGES / f"family-{name}.png", grid(images, columns=columns, scale=max(1, 40 // images.shape[-1])))
 
 
+def course(name: str, looks: list[Tensor], reach: float, side: int = 80) -> None:
+    """Where points (N, 2) lie at each look, in a square of ``reach`` around the origin, from left to right."""
+    images = torch.full((len(looks), 1, side, side), -1.0)
+    for image, points in zip(images, looks, strict=True):
+        column, row = ((points / reach + 1) / 2 * side).long().clamp(0, side - 1).unbind(1)
+        image[0, side - 1 - row, column] = 1.0
+    save_png(IMAGES / f"family-{name}.png", grid(images, columns=len(looks), scale=2))
+
+
 def bound(seen: NDArray[np.float64]) -> None:
     """The bound and the divergence (N, 2) over the run."""
     canvas = PillowCanvas(WIDTH, HEIGHT, "The bound of the discriminator beside the divergence in closed form")
