@@ -3,7 +3,8 @@
     python benchmarks/levers.py --pairs 6           every cell that the results file lacks
     python benchmarks/levers.py --only joined       one lever anew, with --again
     python benchmarks/levers.py --table             the table of docs/speed.md from the results
-    python benchmarks/levers.py --quality 30000     what those that change the game cost in quality, on MNIST
+    python benchmarks/levers.py --quality 30000     what those that change the game cost in quality, on MNIST;
+                                                    with --seeds 3 in three runs each, with --table as a table
     python benchmarks/levers.py --quick             a minute; checks that it runs, keeps nothing in the repository
 
 Two copies of the same game are wired, one with the lever and one without; they play a few rounds each in turn, on one
@@ -40,9 +41,8 @@ from steadygan.game import round as rounds
 from steadygan.game.loop import loop
 from steadygan.games import adversarial
 from steadygan.networks import Discriminator
-from steadygan.objectives import convolution
 from steadygan.recipes.facts import DataFacts
-from steadygan.runtime import devices
+from steadygan.runtime import convolution, devices
 from steadygan.runtime.storage import write_file
 from steadygan.session.benching import random_data
 from steadygan.session.planning import settle
@@ -172,6 +172,12 @@ LEVERS: dict[str, Lever] = {
         Side(),
         Side(inside=patched(convolution, "_REPLACED", {})),
         ("r3", "digits"),
+    ),
+    "one-channel": Lever(
+        "one-channel images written by a matrix product",
+        Side(),
+        Side(inside=patched(convolution, "TAPS", 0)),
+        ("dcgan", "r3", "wgan-gp"),
     ),
     "adam": Lever(
         "own fused Adam against torch's fused", Side(), Side(wired=library_adam(fused=True)), ("dcgan", "digits")
@@ -381,6 +387,21 @@ def judged(images: int, seeds: int) -> None:
             print(key, known[key], flush=True)
 
 
+def quality_table(cells: Mapping[str, Any], images: int) -> str:
+    """The table of the page from runs that were judged: the middle of all seeds, with the least and the most."""
+    lines = ["| run | seeds | processor seconds | Fréchet distance | rarest class |", "|---|---|---|---|---|"]
+    for name in QUALITY:
+        rows = [cell for key, cell in cells.items() if key.startswith(f"{name}/{images}/")]
+        if not rows:
+            continue
+        middle = {key: statistics.median(row[key] for row in rows) for key in ("cpu_seconds", "smallest_class")}
+        distances = sorted(row["frechet"] for row in rows)
+        found = f"{statistics.median(distances):.0f} ({distances[0]:.0f} to {distances[-1]:.0f})"
+        cost = f"{middle['cpu_seconds']:.0f} | {found} | {middle['smallest_class']:.3f}"
+        lines.append(f"| {name} | {len(rows)} | {cost} |")
+    return "\n".join(lines)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measure what the results file lacks, saving after every cell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -397,6 +418,9 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if given.bench:
         print(bench_table(given.bench))
+        return
+    if given.quality and given.table:
+        print(quality_table(json.loads(JUDGED.read_text())["cells"], given.quality))
         return
     if given.quality:
         judged(given.quality, given.seeds)

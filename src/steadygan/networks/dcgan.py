@@ -17,7 +17,7 @@ from steadygan.networks.contract import (
     judged_shape,
     label_embedding,
 )
-from steadygan.networks.layers import Crop, PadToEven, PlainConvTranspose2d
+from steadygan.networks.layers import Crop, ImageConv2d, PadToEven, PlainConvTranspose2d
 from steadygan.networks.options import Options, hidden_widths, resolve
 from steadygan.networks.sizes import Shape, check_image_shape, stage_sizes, stage_widths
 
@@ -88,7 +88,7 @@ def dcgan_discriminator(config: NetworkConfig, shape: Shape, classes: int) -> Di
     layers: list[nn.Module] = []
     before = judged_shape(config, shape, classes)[0]
     for step, width in enumerate(widths):
-        layers += [PadToEven(), nn.Conv2d(before, width, 4, 2, 1, bias=options.bias or step == 0)]
+        layers += [PadToEven(), ImageConv2d(before, width, 4, 2, 1, bias=options.bias or step == 0)]
         layers += [*options.after(width, normalised=step > 0), *_extras(options, width, depth)]
         before = width
     connected, features = _connected(options, before * math.prod(sizes[0]), config)

@@ -26,7 +26,7 @@ from steadygan.networks.contract import (
     judged_shape,
     label_embedding,
 )
-from steadygan.networks.layers import Crop, Halve, PadToEven, PlainConvTranspose2d, Upsample
+from steadygan.networks.layers import Crop, Halve, ImageConv2d, PadToEven, PlainConvTranspose2d, Upsample
 from steadygan.networks.options import Options, resolve
 from steadygan.networks.sizes import COARSEST, Shape, Size, check_image_shape, stage_sizes
 
@@ -216,7 +216,7 @@ def _level_layers(options: Options, channels: int, width: int, size: Size, depth
         if step and min(size) <= COARSEST:
             break
         after = width * 2**step
-        layers += [PadToEven(), nn.Conv2d(before, after, 4, 2, 1, bias=options.bias or step == 0)]
+        layers += [PadToEven(), ImageConv2d(before, after, 4, 2, 1, bias=options.bias or step == 0)]
         layers += options.after(after, normalised=step > 0)
         before, size = after, ((size[0] + 1) // 2, (size[1] + 1) // 2)
     for _ in range(depth):

@@ -25,8 +25,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from steadygan.errors import SteadyganError
-from steadygan.objectives.convolution import gradient_by, twice_differentiable
 from steadygan.runtime import processes
+from steadygan.runtime.convolution import gradient_by, twice_differentiable
 
 Discriminate = Callable[[Tensor], Tensor]
 """From images (N, ...) to logits (N,)."""

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from steadygan.objectives import convolution
+from steadygan.networks.layers import ImageConv2d, PlainConvTranspose2d
 from steadygan.objectives.penalties import PENALTIES, input_gradient
+from steadygan.runtime import convolution
 
 CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, int]]] = {
     "plain": ((2, 3, 5, 6), (4, 3, 3, 3), {"padding": 1}),
@@ -19,9 +20,14 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, int]]] = {
     "one pixel": ((2, 3, 5, 5), (4, 3, 1, 1), {}),
     "channel by channel": ((2, 4, 4, 4), (4, 1, 4, 4), {"groups": 4}),
     "spread": ((1, 2, 7, 7), (2, 2, 3, 3), {"dilation": 2}),
+    "one channel": ((2, 1, 9, 7), (5, 1, 4, 4), {"stride": 2, "padding": 1}),
+    "one channel in full": ((2, 1, 5, 5), (4, 1, 3, 3), {"padding": 1}),
+    "one channel with gaps": ((2, 1, 8, 7), (3, 1, 2, 2), {"stride": 3}),
 }
 TRANSPOSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, int]]] = {
     "doubling": ((2, 3, 4, 3), (3, 2, 4, 4), {"stride": 2, "padding": 1}),
+    "one channel": ((2, 5, 3, 4), (5, 1, 4, 4), {"stride": 2, "padding": 1}),
+    "one channel of odd sides": ((2, 3, 4, 3), (3, 1, 3, 3), {"stride": 2, "padding": 1, "output_padding": 1}),
     "odd": ((2, 4, 3, 3), (4, 1, 3, 3), {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2}),
 }
 ALL = [
@@ -74,6 +80,52 @@ def test_derivatives_are_those_of_differences(
 
     assert torch.autograd.gradcheck(function, (values, weight), fast_mode=True)
     assert torch.autograd.gradgradcheck(function, (values, weight), fast_mode=True)
+
+
+def test_one_channel_is_written_by_a_matrix_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[int, ...]] = []
+    plain = convolution._written
+
+    def noted(values: Tensor, weight: Tensor, size: Any, plan: Any) -> Tensor:
+        written.append(tuple(size))
+        return plain(values, weight, size, plan)
+
+    monkeypatch.setattr(convolution, "_written", noted)
+    images, wide = torch.randn(2, 1, 8, 8, requires_grad=True), torch.randn(2, 2, 8, 8, requires_grad=True)
+    maps = ImageConv2d(1, 3, 4, 2, 1)(images)
+    assert written == []
+    maps.sum().backward()
+    assert written == [(8, 8)]
+    PlainConvTranspose2d(3, 1, 4, 2, 1)(maps.detach())
+    assert written == [(8, 8), (8, 8)]
+    ImageConv2d(1, 3, 3, 1, 1)(images).sum().backward()
+    ImageConv2d(2, 3, 4, 2, 1)(wide).sum().backward()
+    PlainConvTranspose2d(3, 2, 4, 2, 1)(maps.detach())
+    assert len(written) == 2, "overlaps of more than four, and more channels, are left to torch"
+
+
+def plain_like(layer: nn.Module) -> nn.Module:
+    """torch's own layer with the same weights."""
+    kind = nn.Conv2d if isinstance(layer, ImageConv2d) else nn.ConvTranspose2d
+    found = kind(1, len(layer.state_dict()["bias"]), 4, 2, 1)
+    found.load_state_dict(layer.state_dict())
+    return found
+
+
+@pytest.mark.parametrize("layer", [ImageConv2d(1, 3, 4, 2, 1), PlainConvTranspose2d(1, 1, 4, 2, 1)])
+def test_layers_are_those_of_torch_in_whatever_way_they_are_played(layer: nn.Module) -> None:
+    torch.manual_seed(0)
+    images = torch.randn(4, 1, 8, 8, requires_grad=True)
+    played, known = layer(images), plain_like(layer)(images)
+    torch.testing.assert_close(played, known)
+    slopes = [torch.autograd.grad(one.square().sum(), images)[0] for one in (played, known)]
+    torch.testing.assert_close(*slopes)
+    with torch.no_grad():
+        assert torch.equal(layer(images), known)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = layer(images)
+    assert half.dtype == torch.bfloat16
+    torch.autograd.grad(half.float().sum(), images)
 
 
 class Judge(nn.Module):

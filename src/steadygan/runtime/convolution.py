@@ -1,10 +1,14 @@
-"""Convolutions whose second derivative costs no more than their first.
+"""Convolutions whose second derivative costs no more than their first, and that write one channel as fast as many.
 
 Where torch differentiates a convolution's derivative by its weights, it takes a convolution with kernels as large as
 the maps, which runs at a thirtieth of the speed of the kernel that is made for it, and one a channel where the
 convolution has groups. A convolution is linear in its input x and in its weights w, so that all its derivatives of all
 orders are one of three: itself, C(x, w), and its two adjoints, X(g, w) towards the input and W(g, x) towards the
 weights. Each is written here with its own derivatives in terms of the other two.
+
+What writes a single channel, the last layer of a generator or the way back to the images through the first one of a
+discriminator, is taken as a matrix product whose columns are added up where they overlap: torch's kernels share the
+work out by channels, and leave it to a tenth of what the processor can do where there is one.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 _only_inputs = 0
@@ -33,8 +38,30 @@ class Plan(NamedTuple):
     groups: int
 
 
+TAPS = 4
+"""Products of each map's channel that a pixel is the sum of; more are best left to torch."""
+
+
+def thin(values: Tensor, weight: Tensor, plan: Plan) -> bool:
+    """Whether the way from maps ``values`` to what ``weight`` (C, 1, kh, kw) writes is faster as a matrix product."""
+    small = weight.shape[1] == 1 and weight.shape[2] * weight.shape[3] <= TAPS * plan.stride[0] * plan.stride[1]
+    return small and plan.groups == 1 and plan.dilation == [1, 1] and values.device.type == "cpu"
+
+
+def _written(values: Tensor, weight: Tensor, size: Sequence[int], plan: Plan) -> Tensor:
+    """The single channel (N, 1, *size) that maps (N, C, h, w) write through ``weight`` (C, 1, kh, kw)."""
+    columns = weight.flatten(1).t() @ values.flatten(2)
+    kernel = tuple(weight.shape[2:])
+    return functional.fold(columns, tuple(size), kernel, padding=tuple(plan.padding), stride=tuple(plan.stride))
+
+
 def _adjoints(gradient: Tensor, values: Tensor, weight: Tensor, plan: Plan, wanted: Sequence[bool]) -> Any:
     """Towards the input, towards the weights, and towards the bias, as far as they are wanted."""
+    if wanted[0] and not plan.transposed and thin(gradient, weight, plan):
+        rest = (
+            _adjoints(gradient, values, weight, plan, (False, *wanted[1:])) if any(wanted[1:]) else (None, None, None)
+        )
+        return _written(gradient, weight, values.shape[2:], plan), *rest[1:]
     bias = [gradient.shape[1]] if wanted[2] else None
     return torch.ops.aten.convolution_backward(gradient, values, weight, bias, *plan, list(wanted))
 
@@ -50,6 +77,11 @@ class _Convolution(Function):
     def forward(ctx: Any, values: Tensor, weight: Tensor, bias: Tensor | None, plan: Plan) -> Tensor:
         ctx.save_for_backward(values, weight)
         ctx.plan = plan
+        if plan.transposed and thin(values, weight, plan):
+            sides = zip(values.shape[2:], weight.shape[2:], plan.stride, plan.padding, plan.output_padding, strict=True)
+            size = [(side - 1) * stride - 2 * pad + kernel + more for side, kernel, stride, pad, more in sides]
+            made = _written(values, weight, size, plan)
+            return made if bias is None else made.add_(bias)
         return torch.convolution(values, weight, bias, *plan)
 
     @staticmethod
