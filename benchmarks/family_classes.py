@@ -185,7 +185,7 @@ OTHERS = (
     Figure("least_diversity", "the same, least varied class"),
     Figure("frechet", "Fréchet distance in the judge's features", "reals 1.2"),
 )
-ASKED, PROJECTED, CODED, TAUGHT = 60_000, 120_000, 600_000, 40_000
+ASKED, PROJECTED, CODED, TAUGHT = 60_000, 120_000, 600_000, 480_000
 """Lengths of the runs; projection is slower to obey, and keeps more variety; categories take long to become digits."""
 CODES = (
     Figure("fakes_match", "fakes of a category are one digit", "≥ .90, best seed", 0.9, best=True),
