@@ -23,7 +23,7 @@ from steadygan.session.wiring import Wired, wire
 
 CALLS = {
     "vae": {"encoder": 1, "generator": 1},
-    "aae": {"encoder": 1, "generator": 1, "discriminator": 3},
+    "aae": {"encoder": 1, "generator": 1, "discriminator": 2},
     "bigan": {"encoder": 1, "generator": 1, "discriminator": 4},
     "ali": {"encoder": 1, "generator": 1, "discriminator": 4},
     "vae-gan": {"encoder": 1, "generator": 2, "discriminator": 6},
