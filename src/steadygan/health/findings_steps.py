@@ -24,8 +24,8 @@ STARTLING = 6.0
 """How many times longer than too long a player's very first steps are where its rate throws it off at once; in healthy
 runs they are 4 times at most. Weights that have grown under such steps hide them afterwards."""
 OPPONENT = {"generator": "discriminator", "discriminator": "generator"}
-RATES_APART = 5.0
-"""How many times higher the opponent's learning rate is that leaves a player behind; on purpose it is 4 or less."""
+RATES_APART = 5.2
+"""How many times higher the opponent's learning rate is that leaves a player behind; on purpose it is 5 at most."""
 OUTPACED = 2.0
 """How many times sooner the steps of players whose learning rates lie so far apart are told of."""
 WELL = 3.0
