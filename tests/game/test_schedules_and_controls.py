@@ -114,3 +114,20 @@ def test_an_unknown_control_names_the_nearest() -> None:
         controls.turn("learning_rate.generater", by="me", factor=0.5)
     assert list(controls) == ["learning_rate.generator"]
     assert len(controls) == 1
+
+
+def test_a_value_that_was_asked_for_follows_whatever_changes_it() -> None:
+    controls = Controls(100)
+    controls.declare("knob", ScheduleConfig(kind="linear", value=1.0, end=0.0))
+    assert controls["knob"] == 1.0
+    controls.at(50)
+    assert controls["knob"] == 0.5
+    controls.turn("knob", by="me", factor=2.0)
+    assert controls["knob"] == 1.0
+    kept = controls.state_dict()
+    controls.turn("knob", by="me", factor=4.0)
+    assert controls["knob"] == 2.0
+    controls.load_state_dict(kept)
+    assert controls["knob"] == 1.0
+    controls.declare("knob", 3.0)
+    assert controls["knob"] == 3.0
