@@ -433,3 +433,13 @@ def test_a_ward_of_one_runs_from_end_to_end(
     assert rows[0]["arm"] == "on" and rows[0]["last"] > 0 and rows[0]["best"] > 0
     assert json.dumps(rows[1]).isascii()
     assert not any((tmp_path / "runs").iterdir())
+
+
+def test_healthy_runs_show_what_a_perfect_cure_would(report: ModuleType) -> None:
+    def healthy(*values: float) -> dict[str, dict[str, Any]]:
+        rows = [row(f"score/healthy/digits-dcgan/{seed}", "on", last=value) for seed, value in enumerate(values)]
+        return {one["key"]: one for one in rows}
+
+    # the last one lies beyond 1.25 times 10, the others within that of 10.5 and of 15
+    assert report.alike(healthy(10.0, 10.0, 11.0, 20.0)) == (3, 4)
+    assert report.alike(healthy(10.0, 20.0)) == (0, 0), "one other run is no median"
