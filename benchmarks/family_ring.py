@@ -2,9 +2,9 @@
 
 Eight Gaussians of standard deviation .02 on a circle of radius 2; the generator is 256-128-128-2 and learns with a rate
 of 1e-3, the discriminator is 2-128-1 on a quarter of its input and learns with 1e-4, both by Adam with β1 = .5, ReLU,
-orthogonal weights times .8 and batches of 512, here for half of the paper's 25,000 rounds. The answers are Adam's, of the
-same rate. What is judged is the end of the run and twenty places on the way, since a generator that runs from mode to
-mode may be anywhere at the end.
+orthogonal weights times .8 and batches of 512, here for half of the paper's 25,000 rounds. The answers are Adam's, of
+the same rate. What is judged is the end of the run and twenty places on the way, since a generator that runs from mode
+to mode may be anywhere at the end.
 """
 
 from __future__ import annotations
