@@ -32,6 +32,7 @@ from steadygan.game.loop import loop
 from steadygan.game.move import Batch
 from steadygan.objectives.divergences import DIVERGENCES
 from steadygan.recipes.parts import player
+from steadygan.report.pictures import to_uint8
 from steadygan.runtime import devices, seeding
 from steadygan.session import families
 from steadygan.session.settings import apply
@@ -55,17 +56,26 @@ def coupled(domain: str, images: int) -> Callable[[int, Path, float], Figures]:
         second = READERS[domain](other, scale)
         if pictures.wanted(seed, scale):
             pictures.pairs(f"cogan-{domain}", plain, other)
-        same = first.argmax(1) == second.argmax(1)
         shares = torch.bincount(first.argmax(1), minlength=10).double() / PAIRS
         return {
-            "pairs": float(same.double().mean()),
+            "pairs": _agreement(first, second),
             "top_plain": float(first.max(1).values.mean()),
             "top_other": float(second.max(1).values.mean()),
             "smallest_class": float(shares.min()),
             "reader": reader_is_right(scale) if domain == "edge" else None,
+            "ruled": _agreement(first, read_edges(_ruled(plain), scale)) if domain == "edge" else None,
         }
 
     return run
+
+
+def _agreement(one: Tensor, other: Tensor) -> float:
+    return float((one.argmax(1) == other.argmax(1)).double().mean())
+
+
+def _ruled(images: Tensor) -> Tensor:
+    """The edges that the rule takes of images in [-1, 1]: what a perfect other half would be."""
+    return torch.from_numpy(edge(to_uint8(images).numpy())).float() / 127.5 - 1
 
 
 COUPLED = {"negative": 80_000, "edge": 640_000}
