@@ -148,9 +148,10 @@ def test_what_a_rate_does_that_is_raised_late_is_no_first_step() -> None:
 
 def test_a_run_that_is_long_enough_may_take_short_steps() -> None:
     short = {"generator_per_update": 0.001}
-    assert found(course(10, **short)) == {"short_steps"}
+    assert found(course(30, **short)) == {"short_steps"}
+    assert found(course(20, **short)) == set(), "what smothers a player shows a little later"
     for times in (100, 0.1):
-        other = course(10, **short)
+        other = course(30, **short)
         other.total = round(other.total * times)
         assert short_steps(other) is None, "long enough, or so short that nothing would help"
 
@@ -171,10 +172,10 @@ def test_few_images_are_told_from_few_fakes() -> None:
 
 def test_steps_that_only_look_short_beside_large_weights_are_not_made_longer() -> None:
     large = {"generator_per_update": 0.001, "health_per_spectral.generator": 500.0}
-    assert found(course(10, **large)) == {"swollen"}
-    assert found(course(10, **large | {"health_per_spectral.generator": 12.0})) == {"short_steps"}
+    assert found(course(30, **large)) == {"swollen"}
+    assert found(course(30, **large | {"health_per_spectral.generator": 12.0})) == {"short_steps"}
     held = {"penalty_per_r1": 0.1, "control_per_penalty.r1": 0.5}
-    assert found(course(10, **large, **held)) == {"swollen"}, "with penalties as without"
+    assert found(course(30, **large, **held)) == {"swollen"}, "with penalties as without"
 
 
 def test_penalties_count_with_their_weight() -> None:

@@ -180,7 +180,8 @@ def _short(history: History, player: str) -> Finding | None:
 
 def short_steps(history: History) -> Finding | None:
     """The first steps of a player are so short beside its weights that it gets nowhere within the run."""
-    if history.last(CLIP, 0.0) > 0:
+    # what smothers a player makes its steps short as well, and shows a little later
+    if history.last(CLIP, 0.0) > 0 or history.count("generator/update") < 3 * WINDOW:
         return None
     # beside weights that are too large any step looks short
     large = history.early(GAIN, 2) > SWOLLEN
