@@ -203,7 +203,7 @@ ILL: dict[str, Sequence[tuple[dict[str, Curve], float]]] = {
         ),
     ],
     "long-steps": [({"discriminator/update": flat(0.08)}, 0.2), ({"generator/update": flat(0.2)}, 0.5)],
-    "short-steps": [({"generator/update": flat(0.0003)}, 0.3), ({"discriminator/update": flat(0.0003)}, 0.08)],
+    "short-steps": [({"generator/update": flat(0.0003)}, 0.3), ({"discriminator/update": flat(0.0003)}, 0.15)],
     "swollen": [
         ({"generator/update": flat(0.0003), "health/spectral.generator": flat(900.0), "penalty/r1": flat(0.0)}, 0.3)
     ],
