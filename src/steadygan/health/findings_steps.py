@@ -99,8 +99,9 @@ def beginning(history: History, player: str) -> float:
 
 
 def began_well(history: History, player: str) -> bool:
-    """Whether the very first steps were far from short; whoever has won or been thrown off takes short ones soon."""
-    return opening(history, player) >= WELL * shortest(history)
+    """Whether a player at a far higher rate than the opponent's began with steps far from short: it has won since."""
+    fast = outpaced(history, OPPONENT[player]) > 1
+    return fast and opening(history, player) >= WELL * shortest(history)
 
 
 def rounds(history: History) -> float:
@@ -116,13 +117,13 @@ def shortest(history: History) -> float:
 
 def outpaced(history: History, player: str) -> float:
     """``OUTPACED`` for a player whose opponent has a far higher learning rate, 1 for any other."""
+    return OUTPACED if _ahead(history, player) > RATES_APART else 1.0
+
+
+def _ahead(history: History, player: str) -> float:
+    """How many times higher the opponent's learning rate is; NaN where it is not known."""
     own, theirs = (history.early(f"control/learning_rate.{name}") for name in (player, OPPONENT[player]))
-    return OUTPACED if theirs > RATES_APART * own > 0 else 1.0
-
-
-def needed(history: History, player: str) -> float:
-    """The shortest first step that is enough for a player."""
-    return shortest(history) * outpaced(history, player)
+    return theirs / own if own > 0 else math.nan
 
 
 def long_steps(history: History) -> Finding | None:
@@ -171,7 +172,7 @@ def momentum(history: History) -> Finding | None:
 
 def _short(history: History, player: str) -> Finding | None:
     """The player's first steps, where they are too short."""
-    size, least = first_step(history, player), needed(history, player)
+    size, least = first_step(history, player), shortest(history)
     if not size < least or began_well(history, player):
         return None
     words = f"a step changes the {player}'s weights by {size:.2%}; in a run of this length {least:.2%} is needed"

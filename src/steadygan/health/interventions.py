@@ -21,7 +21,6 @@ from steadygan.health.findings_steps import (
     beginning,
     first_step,
     longest,
-    needed,
     opening,
     outpaced,
     penalised,
@@ -137,7 +136,7 @@ def _pace(bench: Bench) -> Turns:
     for player, steps in bench.paces.items():
         name, other = f"learning_rate.{player}", OPPONENT.get(player, "")
         was, shift = bench.standing.get(name, (1.0, 0.0))
-        short = steps < needed(bench.history, player) and not began_well(bench.history, player)
+        short = steps < shortest(bench.history) and not began_well(bench.history, player)
         if name not in bench.controls or not (short or steps >= LONG.get(player, math.inf)):
             continue
         theirs = bench.controls.first(f"learning_rate.{other}") if other in bench.paces else 0.0
