@@ -342,3 +342,27 @@ def test_no_look_ever_raises(courses: dict[str, list[float]], clock: int) -> Non
     for finding in looks(history).values():
         assert isinstance(finding.words, str) and finding.evidence
         assert all(isinstance(value, float | int) for value in finding.evidence.values())
+
+
+def swayed(at: float, best: float, now: float) -> History:
+    """A distance that was ``best`` and stands at ``now`` at a share ``at`` of the run."""
+    history = History(TOTAL)
+    for share, value in ((0.02, 0.8), (0.06, best), (at - 0.03, now), (at, now)):
+        history.add(round(share * TOTAL), {"health/distance": value, "health/distance_floor_spread": 0.0005})
+    return history
+
+
+def test_young_games_sway_and_who_has_learnt_nothing_does_not_drift() -> None:
+    assert "drift" not in looks(swayed(0.3, 0.05, 0.2))
+    assert "drift" in looks(swayed(0.3, 0.05, 0.3))
+    assert "drift" in looks(swayed(0.6, 0.05, 0.2))
+    assert "drift" not in looks(swayed(0.6, 0.25, 0.6))
+
+
+@pytest.mark.parametrize(("falls", "told"), [(0.85, False), (1.0, True)])
+def test_who_comes_nearer_has_not_stalled(falls: float, told: bool) -> None:
+    history = History(TOTAL)
+    for tenth in range(1, 7):
+        signals = {"health/distance": 0.5 * falls**tenth, "round": 100.0 * tenth}
+        history.add(TOTAL * tenth // 10, signals)
+    assert ("stall" in looks(history)) == told

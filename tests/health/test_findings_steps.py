@@ -228,3 +228,32 @@ def test_steps_of_a_loss_that_asks_nothing_yet_say_nothing_of_the_rate() -> None
     for place in range(1, 40):
         history.add(place * 100, {"discriminator/update": 0.0 if place % 3 else 0.012, "round": float(place)})
     assert first_step(history, "discriminator") == pytest.approx(0.012)
+
+
+def begun(generator: float, discriminator: float, apart: float, first: float = 0.0, count: int = 30) -> History:
+    """Records of steps at rates ``apart`` times as high for the discriminator; ``first`` is its very first step."""
+    history = History(TOTAL)
+    for place in range(1, count + 1):
+        steps = {"generator/update": generator, "discriminator/update": first if first and place < 3 else discriminator}
+        rates = {"control/learning_rate.generator": 1e-3, "control/learning_rate.discriminator": 1e-3 * apart}
+        history.add(place * 250, steps | rates | {"round": place * 250 / 64})
+    return history
+
+
+def test_a_step_that_is_merely_long_is_told_at_once_where_the_opponents_rate_is_far_lower() -> None:
+    assert long_steps(begun(0.02, 0.05, apart=20, count=3)) is not None
+    assert long_steps(begun(0.02, 0.05, apart=1, count=3)) is None
+    assert long_steps(begun(0.02, 0.03, apart=20, count=3)) is None
+
+
+def test_short_steps_of_a_faster_player_that_has_won_are_not_told_of() -> None:
+    assert short_steps(begun(0.02, 0.001, apart=10, first=0.012)) is None
+    assert short_steps(begun(0.02, 0.001, apart=1, first=0.012)) is not None, (
+        "at the same rate it is as slow as it looks"
+    )
+    assert short_steps(begun(0.02, 0.001, apart=10)) is not None
+
+
+def test_rates_that_a_remedy_sets_apart_are_not_its_own_sign() -> None:
+    least = shortest(begun(0.02, 0.01, apart=1))
+    assert short_steps(begun(1.2 * least, 0.012, apart=13)) is None

@@ -27,7 +27,7 @@ OPPONENT = {"generator": "discriminator", "discriminator": "generator"}
 RATES_APART = 5.2
 """How many times higher the opponent's learning rate is that leaves a player behind; on purpose it is 5 at most."""
 OUTPACED = 2.0
-"""How many times sooner the steps of players whose learning rates lie so far apart are told of."""
+"""How many times sooner the longer steps of a player at so much higher a rate are told of."""
 WELL = 3.0
 """Times the shortest step from which on a very first step is not short."""
 OPENING = 3
@@ -100,8 +100,7 @@ def beginning(history: History, player: str) -> float:
 
 def began_well(history: History, player: str) -> bool:
     """Whether a player at a far higher rate than the opponent's began with steps far from short: it has won since."""
-    fast = outpaced(history, OPPONENT[player]) > 1
-    return fast and opening(history, player) >= WELL * shortest(history)
+    return outpaced(history, OPPONENT[player]) and opening(history, player) >= WELL * shortest(history)
 
 
 def rounds(history: History) -> float:
@@ -115,15 +114,15 @@ def shortest(history: History) -> float:
     return REACH / math.sqrt(count) if count >= LEAST_ROUNDS else math.nan
 
 
-def outpaced(history: History, player: str) -> float:
-    """``OUTPACED`` for a player whose opponent has a far higher learning rate, 1 for any other."""
-    return OUTPACED if _ahead(history, player) > RATES_APART else 1.0
-
-
-def _ahead(history: History, player: str) -> float:
-    """How many times higher the opponent's learning rate is; NaN where it is not known."""
+def outpaced(history: History, player: str) -> bool:
+    """Whether the opponent's learning rate is far higher."""
     own, theirs = (history.early(f"control/learning_rate.{name}") for name in (player, OPPONENT[player]))
-    return theirs / own if own > 0 else math.nan
+    return theirs > RATES_APART * own > 0
+
+
+def lopsided(history: History, player: str) -> float:
+    """How many times longer than the opponent's a player's steps may be."""
+    return LOPSIDED / (OUTPACED if outpaced(history, OPPONENT[player]) else 1.0)
 
 
 def long_steps(history: History) -> Finding | None:
@@ -139,7 +138,7 @@ def long_steps(history: History) -> Finding | None:
             return Finding(steps[player] / bound, {f"{player}/update": steps[player]}, words)
     first = {player: first_step(history, player) for player in PLAYERS}
     ratio = first["generator"] / first["discriminator"]
-    bound = LOPSIDED / outpaced(history, "discriminator")
+    bound = lopsided(history, "generator")
     if not (history.progress < BEGINNING and first["generator"] > 0.02 and ratio > bound):
         return None
     evidence = {f"{player}/update": size for player, size in first.items()}
@@ -152,7 +151,7 @@ def _startling(history: History) -> Finding | None:
     """The very first steps: longer than any that is merely long, or too long at a rate far above the opponent's."""
     for player, bound in LONG.items():
         size = opening(history, player)
-        if size > bound * (1.0 if outpaced(history, OPPONENT[player]) > 1 else STARTLING):
+        if size > bound * (1.0 if outpaced(history, OPPONENT[player]) else STARTLING):
             words = f"one of the first steps changes the {player}'s weights by {size:.0%}"
             return Finding(size / bound, {f"{player}/update": size}, words)
     return None

@@ -14,15 +14,14 @@ from steadygan.health.findings import bad_data
 from steadygan.health.findings_steps import (
     BRISK,
     LONG,
-    LOPSIDED,
     OPPONENT,
     WINDOW,
     began_well,
     beginning,
     first_step,
     longest,
+    lopsided,
     opening,
-    outpaced,
     penalised,
     shortest,
 )
@@ -187,14 +186,12 @@ def _rising(bench: Bench) -> list[str]:
 def _evened(bench: Bench, steps: Mapping[str, float], *, anew: bool) -> Turns:
     """For a player whose steps are long beside the opponent's alone: one of the two learning rates."""
     for player, other in OPPONENT.items():
-        if not steps[player] > LOPSIDED / outpaced(bench.history, other) * steps[other]:
+        if not steps[player] > lopsided(bench.history, player) * steps[other]:
             continue
-        up = _level(bench, other, beginning(bench.history, other)) if anew else None
-        if up and up > 1:
+        levels = {name: _level(bench, name, beginning(bench.history, name)) if anew else None for name in OPPONENT}
+        if (up := levels[other] or 0.0) > 1:
             return bench.scaled(f"learning_rate.{other}", up, 2.0**-20, 64.0)
-        down = (_level(bench, player, beginning(bench.history, player)) if anew else None) or USUAL[player] / steps[
-            player
-        ]
+        down = levels[player] or USUAL[player] / steps[player]
         return bench.scaled(f"learning_rate.{player}", down, 2.0**-20, 64.0)
     return {}
 
