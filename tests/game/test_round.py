@@ -125,6 +125,36 @@ def test_terms_are_weighted_means_and_the_record_has_them_before_their_weights(a
     assert {name: float(record.signals[name]) for name in ("x/loss", "penalty/x")} == {"x/loss": 6.0, "penalty/x": 9.0}
 
 
+def pulled(play: Play) -> Terms:
+    """A loss with gradient (3, 4), and an auxiliary term with gradient (0, 2) before its weight of .5."""
+    value: Any = play.players["x"].value
+    direction = torch.tensor([3.0, 4.0], dtype=torch.float64)
+    return {"x/loss": Term((value * direction).sum()), "auxiliary/up": Term(2 * value[1], 0.5)}
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25, 0.0])
+def test_auxiliary_terms_are_weighed_by_a_control_and_beside_the_others(share: float, assemble: Any) -> None:
+    player = Number(0.0, 0.0)
+    state = assemble({"x": player}, rate=1.0, record_every=1, controls={"auxiliary": share})
+    record = play_round(state, (move("x", ("x",), pulled),), still)
+    assert player.value.tolist() == [-3.0, -4.0 - share]
+    if share:
+        assert float(record.signals["x/auxiliary"]) == pytest.approx(share / 5)
+    else:
+        assert "x/auxiliary" not in record.signals
+
+
+def test_weighing_auxiliary_terms_leaves_the_step_as_it_is(assemble: Any) -> None:
+    ends = []
+    for every in (0, 1):
+        player = Number(0.5, -0.25)
+        state = assemble({"x": player}, rate=0.1, record_every=every, total=10**6)
+        record = play_round(state, (move("x", ("x",), pulled),), still)
+        assert ("x/auxiliary" in record.signals) == bool(every)
+        ends.append(player.value.tolist())
+    assert ends[0] == ends[1]
+
+
 @pytest.mark.parametrize("parts", [1, 2, 4])
 def test_micro_batches_add_up_to_the_batch(parts: int, assemble: Any) -> None:
     player, real = Number(1.0), torch.arange(8, dtype=torch.float64)[:, None]

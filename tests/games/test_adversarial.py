@@ -164,7 +164,7 @@ def test_feature_matching_has_the_reals_for_a_fixed_target(game: Game, play: Mak
     one, this = game(), play(feature_matching=2.0)
     one.tell(this)
     judge, made = this.players["discriminator"], this.shared["fakes.0"]
-    term = one.be_believed(this)["auxiliary/feature_matching"]
+    term = one.be_believed(this)["matching/features"]
     apart = judge.features(this.batch.real).mean(0) - judge.features(made).mean(0)  # type: ignore[operator]
     assert torch.allclose(term.values, apart.square().sum())
     assert term.weight == 2.0

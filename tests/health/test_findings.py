@@ -317,6 +317,12 @@ def test_a_grid_that_fades_is_no_artefact() -> None:
         assert "artefacts" not in looks(course(fading, until, noise=0.0))
 
 
+def test_a_coarse_grid_is_told_of_sooner() -> None:
+    coarse, fine = ({"health/checkerboard": flat(power), "health/distance": flat(0.3)} for power in (15.0, 11.0))
+    found = [["artefacts" in looks(course(signs, until)) for until in (0.15, 0.25, 0.35)] for signs in (coarse, fine)]
+    assert found == [[False, True, True], [False, False, True]]
+
+
 def test_one_odd_batch_is_no_blow_up() -> None:
     history = course(until=0.5)
     history.add(50_500, {"generator/gradient_norm": 1e9, "discriminator/fake_logits": 1e9})

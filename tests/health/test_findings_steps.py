@@ -53,8 +53,10 @@ def found(history: History) -> set[str]:
 
 def test_rounds_and_the_shortest_step_of_a_run() -> None:
     assert rounds(course(10)) == pytest.approx(TOTAL / 64)
-    assert shortest(course(10)) == pytest.approx(0.1 / math.sqrt(TOTAL / 64))
+    assert shortest(course(10), "generator") == pytest.approx(0.1 / math.sqrt(TOTAL / 64))
     assert math.isnan(rounds(History(TOTAL)))
+    several = course(10, **{"control_per_steps.discriminator": 4.0})
+    assert shortest(several, "discriminator") == pytest.approx(shortest(several, "generator") / 2)
 
 
 @pytest.mark.parametrize("count", [1, 8, 16, 24, 100])
@@ -255,5 +257,5 @@ def test_short_steps_of_a_faster_player_that_has_won_are_not_told_of() -> None:
 
 
 def test_rates_that_a_remedy_sets_apart_are_not_its_own_sign() -> None:
-    least = shortest(begun(0.02, 0.01, apart=1))
+    least = shortest(begun(0.02, 0.01, apart=1), "generator")
     assert short_steps(begun(1.2 * least, 0.012, apart=13)) is None

@@ -36,6 +36,7 @@ KNOBS = {
     "average.half_life": (500.0, math.inf),
     "skip_broken": (0.0, 1.0),
     "top_k": (1.0, 1.0),
+    "auxiliary": (1.0, math.inf),
 }
 WITH_PENALTY = {"penalty.r1": 1.0, "penalty.r2": 1.0}
 GAMES = {
@@ -54,8 +55,9 @@ SIGNALS = {
     "discriminator/update": 0.2,
     "penalty/r1": 30.0,
     "control/penalty.r1": 1.0,
+    "generator/auxiliary": 0.5,
 }
-"""What every record of a patient shows: a discriminator with long steps and a penalty that weighs much."""
+"""What every record of a patient shows: a discriminator with long steps, a penalty and other terms that weigh much."""
 
 
 class Patient:
@@ -155,6 +157,8 @@ def test_it_gives_nothing_where_nothing_is_there(name: str) -> None:
         ("back-lighter", {"weight_clip": 0.01}, {"weight_clip": 0.64}),
         ("back-all-fakes", {"top_k": 0.1}, {"top_k": 1.0}),
         ("back-all-fakes", {}, {}),
+        ("back-slighter-terms", {}, {"auxiliary": 1 / 30}),
+        ("back-slighter-terms", {"auxiliary": 0.0}, {}),
         ("add-penalty", {}, {"penalty.r1": 0.1, "penalty.r2": 0.1}),
         ("back-add-penalty", WITH_PENALTY, {}),
         ("back-penalty-pace", WITH_PENALTY, {}),
@@ -179,6 +183,16 @@ def test_the_pace_is_set_by_the_first_steps_of_players_far_off() -> None:
     slow = played(0.001, 0.02, {})
     slow.take("pace")
     assert slow.controls["learning_rate.generator"] == pytest.approx(0.015)
+
+
+@pytest.mark.parametrize(("course", "factor"), [([0.03] * 30, 1.0), ([20.0, *[0.3] * 29], 0.05 / 20), ([0.9] * 3, 1.0)])
+def test_terms_that_have_had_their_way_are_weighed_by_how_they_began(course: list[float], factor: float) -> None:
+    patient = Patient({})
+    patient.history = History(TOTAL)
+    for place, value in enumerate(course, start=1):
+        patient.history.add(place * 100, {"generator/auxiliary": value})
+    patient.take("back-slighter-terms")
+    assert patient.controls["auxiliary"] == pytest.approx(factor)
 
 
 def test_rates_that_rise_are_held_where_they_began() -> None:

@@ -15,6 +15,9 @@ from steadygan.game.move import Draw, Goal, Move, Play
 from steadygan.game.state import GameState
 from steadygan.runtime import processes, shards
 
+AUXILIARY = "auxiliary/"
+"""How terms are called that a goal has besides the game's own: the control ``auxiliary`` weighs them."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -117,13 +120,41 @@ def _add_gradient(state: GameState, goal: Goal, play: Play) -> None:
     with state.autocast(play.device):
         terms = goal.wants(play)
     means = {name: term.values.mean() for name, term in terms.items()}
-    parts = [mean if terms[name].weight == 1.0 else mean * terms[name].weight for name, mean in means.items()]
-    total = torch.stack(parts).sum() if len(parts) > 1 else parts[0]
     for name, mean in means.items():
         play.note(name, mean)
+    share = state.controls.get("auxiliary", 1.0)
+    weights = {name: term.weight * (share if name.startswith(AUXILIARY) else 1.0) for name, term in terms.items()}
+    total = _sum([mean if weights[name] == 1.0 else mean * weights[name] for name, mean in means.items()])
     learning = [parameter for name in goal.learners for parameter in state.parameters[name]]
+    if play.measured:
+        _weigh(goal, play, means, weights, learning)
     with averaged(learning, last=play.part == play.parts - 1):
         (total / play.parts if play.parts > 1 else total).backward()  # type: ignore[no-untyped-call]
+
+
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    return torch.stack(tuple(parts)).sum() if len(parts) > 1 else parts[0]
+
+
+def _weigh(
+    goal: Goal, play: Play, means: dict[str, Tensor], weights: dict[str, float], learning: Sequence[Tensor]
+) -> None:
+    """Note how long the gradient of a goal's auxiliary terms is beside that of all its others.
+
+    Taken by itself, before the gradient that is stepped on, which it does not change. Parameters in shards are passed
+    over: PyTorch gathers their gradients in passes that accumulate, and in no others.
+    """
+    sides = ([], [])  # type: tuple[list[Tensor], list[Tensor]]
+    for name, mean in means.items():
+        if weights[name] and mean.requires_grad:
+            sides[name.startswith(AUXILIARY)].append(mean * weights[name])
+    if not all(sides) or any(map(shards.spread, learning)):
+        return
+    lengths = []
+    for parts in sides:
+        found = torch.autograd.grad(_sum(parts), learning, retain_graph=True, allow_unused=True)
+        lengths.append(_length([gradient for gradient in found if gradient is not None], parted=False))
+    play.note(f"{goal.learners[0]}/auxiliary", lengths[1] / (lengths[0] + 1e-12))
 
 
 def _step(state: GameState, name: str, measured: bool) -> dict[str, Tensor | float]:

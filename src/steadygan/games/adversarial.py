@@ -164,9 +164,9 @@ class AdversarialGame:
             values = top_k(values, fake_logits, share)
         terms = {"generator/loss": Term(values)}
         if (weight := play.controls["feature_matching"]) > 0:
-            terms["auxiliary/feature_matching"] = Term(self.match(play, judge, fake), weight)
+            terms["matching/features"] = Term(self.match(play, judge, fake), weight)
         if (rate := play.controls.get("spectrum_matching", 0.0)) > 0:
-            terms["auxiliary/spectrum_matching"] = Term(_match_spectrum(play, made, rate))
+            terms["matching/spectrum"] = Term(_match_spectrum(play, made, rate))
         if extras := self.extras.get("generator", ()):
             seen = Seen(play, judge, lambda images: self.shown(play, images), latent, label, made, fake)
             for extra in extras:

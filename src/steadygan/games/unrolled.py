@@ -168,7 +168,7 @@ class Unrolled:
         judge = Judge(ahead, label, real, fake, deep=matching > 0)
         terms = {"generator/loss": Term(-self.game.loss.discriminator(judge(real), judge(fake)))}
         if matching > 0:
-            terms["auxiliary/feature_matching"] = Term(self.game.match(play, judge, fake), matching)
+            terms["matching/features"] = Term(self.game.match(play, judge, fake), matching)
         return terms | self.game.on_weights(play, "generator")
 
     def _answers(self, play: Play, discriminator: nn.Module, made: Tensor) -> nn.Module:

@@ -175,7 +175,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("health/checkerboard",),
         "use networks that upsample by interpolation (dcgan, r3), and a stronger penalty",
         findings.artefacts,
-        remedies=("back-pace", "back-spectrum", "back-penalty", "back-slower"),
+        remedies=("back-pace", "back-slighter-terms", "back-penalty", "back-spectrum", "back-slower"),
         spares_learners=True,
         urgency=5,
     ),
@@ -184,7 +184,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("health/saturation", "health/diversity"),
         "lower the generator's learning rate, or start it from smaller weights",
         findings.saturation,
-        remedies=("back-pace", "pace", "back-slower", "slower-generator"),
+        remedies=("back-pace", "back-slighter-terms", "pace", "back-slower", "slower-generator"),
         spares_learners=True,
         urgency=5,
     ),
@@ -202,7 +202,10 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "lower the discriminator's learning rate, raise the generator's, or add a penalty",
         findings.strong_discriminator,
         confirm=3,
-        remedies=("back-pace", "back-spectrum", "back-penalty", "faster-generator", "slower-discriminator"),
+        remedies=(
+            *("back-pace", "back-slighter-terms", "back-penalty", "back-spectrum"),
+            *("faster-generator", "slower-discriminator"),
+        ),
         urgency=4,
     ),
     "collapse": Diagnosis(
@@ -211,7 +214,10 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "add R1 and R2 or use the default recipe; lower the learning rates",
         findings.collapse,
         confirm=2,
-        remedies=("back-pace", "back-all-fakes", "back-spectrum", "back-matching", "back-penalty", "back-slower"),
+        remedies=(
+            *("back-pace", "back-all-fakes", "back-slighter-terms", "back-slighter-terms", "back-penalty"),
+            *("back-matching", "back-spectrum", "back-slower"),
+        ),
         spares_learners=True,
         urgency=5,
     ),
@@ -228,7 +234,10 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("health/displacement", "health/distance"),
         "lower both learning rates, take beta1 = 0 or .5, or add R1",
         findings.oscillation,
-        remedies=("back-pace", "back-penalty", "back-spectrum", "slower-players", "much-slower-players"),
+        remedies=(
+            *("back-pace", "back-slighter-terms", "back-slighter-terms", "back-penalty", "back-spectrum"),
+            *("slower-players", "much-slower-players"),
+        ),
         urgency=3,
     ),
     "mode-dropping": Diagnosis(
@@ -247,7 +256,10 @@ DIAGNOSES: dict[str, Diagnosis] = {
         "another recipe, larger networks, or other learning rates",
         findings.stall,
         confirm=3,
-        remedies=("back-pace", "back-all-fakes", "back-penalty", "back-spectrum", "back-slower", "faster-generator"),
+        remedies=(
+            *("back-pace", "back-all-fakes", "back-slighter-terms", "back-penalty", "back-spectrum"),
+            *("back-slower", "faster-generator"),
+        ),
         urgency=1,
     ),
     "finished": Diagnosis(

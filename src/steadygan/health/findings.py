@@ -26,6 +26,8 @@ LEAST_ROUNDS = 200
 """A run of fewer gets nowhere at any rate."""
 GRIDDED = 9.0
 """Decibels beyond the data's power at the finest stripes; healthy generators show 7 at most, past their youth."""
+COARSE = 1.5
+"""Times that, in decibels, which no healthy generator shows for as long as one may still show less."""
 YOUNG = 0.2
 """Share of a run in which anything may still look ill."""
 
@@ -257,7 +259,8 @@ def artefacts(history: History) -> Finding | None:
     floor = history.last("health/checkerboard_floor", 0.0)
     # networks that upsample by strides begin with a grid, and most lose it by themselves
     stays = power > GRIDDED + floor and power > 0.9 * history.ago("health/checkerboard", 0.1)
-    early = history.progress < 1.5 * YOUNG or history.rounds() < LEAST_ROUNDS
+    youth = YOUNG if power > COARSE * GRIDDED else 1.5 * YOUNG
+    early = history.progress < youth or history.rounds() < LEAST_ROUNDS
     if early or not (stays and distance < 8 * FAR):
         return None
     words = f"{power:.0f} dB more power than the data in the finest stripes and squares"

@@ -65,8 +65,8 @@ ADRIFT = 1.25
 FEWEST = 8
 """Images a step below which its direction is mostly chance."""
 KNOWN = (
-    *("control/batch", "control/weight_clip", "control/top_k", "control/steps.discriminator"),
-    *("control/learning_rate.", "control/momentum.", "control/penalty."),
+    *("control/batch", "control/weight_clip", "control/top_k"),
+    *("control/steps.", "control/learning_rate.", "control/momentum.", "control/penalty."),
 )
 """Controls that change what a sign means, by how they begin."""
 
@@ -100,7 +100,7 @@ def beginning(history: History, player: str) -> float:
 
 def began_well(history: History, player: str) -> bool:
     """Whether a player at a far higher rate than the opponent's began with steps far from short: it has won since."""
-    return outpaced(history, OPPONENT[player]) and opening(history, player) >= WELL * shortest(history)
+    return outpaced(history, OPPONENT[player]) and opening(history, player) >= WELL * shortest(history, player)
 
 
 def rounds(history: History) -> float:
@@ -108,10 +108,11 @@ def rounds(history: History) -> float:
     return history.rounds()
 
 
-def shortest(history: History) -> float:
+def shortest(history: History, player: str) -> float:
     """The shortest first step from which a player gets anywhere within the run; NaN where none does or is known."""
     count = rounds(history)
-    return REACH / math.sqrt(count) if count >= LEAST_ROUNDS else math.nan
+    steps = count * max(history.last(f"control/steps.{player}", 1.0), 1.0)
+    return REACH / math.sqrt(steps) if count >= LEAST_ROUNDS else math.nan
 
 
 def outpaced(history: History, player: str) -> bool:
@@ -171,7 +172,7 @@ def momentum(history: History) -> Finding | None:
 
 def _short(history: History, player: str) -> Finding | None:
     """The player's first steps, where they are too short."""
-    size, least = first_step(history, player), shortest(history)
+    size, least = first_step(history, player), shortest(history, player)
     if not size < least or began_well(history, player):
         return None
     words = f"a step changes the {player}'s weights by {size:.2%}; in a run of this length {least:.2%} is needed"

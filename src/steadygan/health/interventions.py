@@ -14,6 +14,7 @@ from steadygan.health.findings import bad_data
 from steadygan.health.findings_steps import (
     BRISK,
     LONG,
+    OPENING,
     OPPONENT,
     WINDOW,
     began_well,
@@ -38,6 +39,8 @@ USUAL = {"generator": 0.015, "discriminator": 0.01}
 """A step's length over that of the weights at which networks of every recipe learn with Adam."""
 LIGHT = 0.2
 """What penalties weigh beside a logit once they are made light; in healthy runs .02 (`r3`) to 2 (`wgan-gp`)."""
+SLIGHT = 0.05
+"""Length of the gradient of auxiliary terms beside the game's own once they are made slight."""
 RISEN = 1.5
 """Times what it was first from which on a learning rate is one that rises."""
 SAFETY = 0.8
@@ -118,12 +121,16 @@ class Intervention:
 def _slower(*players: str, by: float = 0.5) -> Callable[[Bench], Turns]:
     def turns(bench: Bench) -> Turns:
         names = [f"learning_rate.{name}" for name in players] if players else bench.names("learning_rate.")
-        least = shortest(bench.history)
         # slower than this a player would get nowhere
-        able = [name for name in names if not first_step(bench.history, name.partition(".")[2]) * by < least]
+        able = [name for name in names if not _stops(bench.history, name.partition(".")[2], by)]
         return {k: v for name in able for k, v in bench.scaled(name, by, 1 / 256, 16.0).items()}
 
     return turns
+
+
+def _stops(history: History, player: str, by: float) -> bool:
+    """Whether a player whose steps become ``by`` times as long gets nowhere."""
+    return first_step(history, player) * by < shortest(history, player)
 
 
 def _pace(bench: Bench) -> Turns:
@@ -135,7 +142,7 @@ def _pace(bench: Bench) -> Turns:
     for player, steps in bench.paces.items():
         name, other = f"learning_rate.{player}", OPPONENT.get(player, "")
         was, shift = bench.standing.get(name, (1.0, 0.0))
-        short = steps < shortest(bench.history) and not began_well(bench.history, player)
+        short = steps < shortest(bench.history, player) and not began_well(bench.history, player)
         if name not in bench.controls or not (short or steps >= LONG.get(player, math.inf)):
             continue
         theirs = bench.controls.first(f"learning_rate.{other}") if other in bench.paces else 0.0
@@ -150,7 +157,7 @@ def _pace(bench: Bench) -> Turns:
 
 def _fair(bench: Bench, player: str, length: float) -> bool:
     """Whether steps of a length beside the weights are neither too short for a run of this length nor too long."""
-    return player in LONG and shortest(bench.history) <= length <= SAFETY * LONG[player]
+    return player in LONG and shortest(bench.history, player) <= length <= SAFETY * LONG[player]
 
 
 def _shorter(*, anew: bool) -> Callable[[Bench], Turns]:
@@ -271,6 +278,16 @@ def _all_fakes(bench: Bench) -> Turns:
     return bench.scaled("top_k", 1 / share, 1.0, 100.0) if 0 < share < 1 else {}
 
 
+def _slighten(bench: Bench) -> Turns:
+    """Auxiliary terms a thirtieth or less, so that they pull at the generator far less than the game does."""
+    pulls = bench.history.course("generator/auxiliary")
+    if len(pulls) < WINDOW:
+        return {}
+    # a pull that has had its way shows only as much as the game resists it
+    share = max(bench.history.now("generator/auxiliary", WINDOW), float(max(pulls[:OPENING])))
+    return bench.scaled("auxiliary", min(1 / 30, SLIGHT / share), 2.0**-20, 1.0) if share > SLIGHT else {}
+
+
 def _distinct(bench: Bench) -> Turns:
     """Copies passed over, where that is what is wrong with the data."""
     return bench.moved(DISTINCT, 1.0, 1.0) if "health/duplicates" in _wrong_with_data(bench) else {}
@@ -313,6 +330,9 @@ INTERVENTIONS: dict[str, Intervention] = {
         "one more step of the discriminator a round", lambda bench: bench.moved("steps.discriminator", 1.0, 5.0)
     ),
     "augmentation": Intervention("augmentation strength 0.3 more", lambda bench: bench.moved("augmentation", 0.3, 0.9)),
+    "back-slighter-terms": Intervention(
+        "back to the last healthy snapshot, auxiliary terms a thirtieth or less", _slighten, True
+    ),
     "back-matching": Intervention(
         "back to the last healthy snapshot; the generator is also tied to the features of the data",
         lambda bench: bench.moved("feature_matching", 50.0, 50.0),
