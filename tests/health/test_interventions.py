@@ -195,6 +195,15 @@ def test_terms_that_have_had_their_way_are_weighed_by_how_they_began(course: lis
     assert patient.controls["auxiliary"] == pytest.approx(factor)
 
 
+@pytest.mark.parametrize(("weighed", "factor"), [(0.0005, 30.0), (0.01, 1.0), (0.0, 1.0)])
+def test_penalties_that_weigh_nothing_are_raised_with_the_pace(weighed: float, factor: float) -> None:
+    patient = played(0.0004, 0.01, {"penalty.r1": 0.25, "learning_rate.generator": 0.0001})
+    for place in range(1, 31):
+        patient.history.add(place * 100, {"penalty/r1": weighed / 0.25, "control/penalty.r1": 0.25})
+    assert "learning_rate.generator" in patient.take("back-pace")
+    assert patient.controls["penalty.r1"] == pytest.approx(0.25 * factor)
+
+
 def test_rates_that_rise_are_held_where_they_began() -> None:
     patient = Patient({})
     rising = ScheduleConfig(kind="linear", value=0.001, end=0.5)

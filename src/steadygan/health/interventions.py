@@ -38,9 +38,13 @@ GROWN = 2.2
 USUAL = {"generator": 0.015, "discriminator": 0.01}
 """A step's length over that of the weights at which networks of every recipe learn with Adam."""
 LIGHT = 0.2
-"""What penalties weigh beside a logit once they are made light; in healthy runs .02 (`r3`) to 2 (`wgan-gp`)."""
+"""What penalties weigh beside a logit once they are made light; in healthy runs .01 (`r3`) to 1.5 (`wgan-gp`)."""
+FELT = 0.015
+"""The same once they are made to be felt."""
 SLIGHT = 0.05
 """Length of the gradient of auxiliary terms beside the game's own once they are made slight."""
+WEIGHTLESS = 0.004
+"""What penalties weigh beside a logit, in the first records, below which they hold nothing."""
 RISEN = 1.5
 """Times what it was first from which on a learning rate is one that rises."""
 SAFETY = 0.8
@@ -153,6 +157,15 @@ def _pace(bench: Bench) -> Turns:
         if not math.isclose(wanted, was):
             turns[name] = (wanted, shift)
     return turns
+
+
+def _pace_and_hold(bench: Bench) -> Turns:
+    """Learning rates as by ``_pace``; where these are turned, penalties that weigh nothing are made to be felt, too."""
+    turns, weight = _pace(bench), penalised(bench.history, first=True)
+    if not turns or not 0 < weight < WEIGHTLESS:
+        return turns
+    names = [name for name in bench.names("penalty.") if name.count(".") == 1]
+    return turns | {k: v for name in names for k, v in bench.scaled(name, FELT / weight, 0.0, 1000.0).items()}
 
 
 def _fair(bench: Bench, player: str, length: float) -> bool:
@@ -307,7 +320,10 @@ def _wrong_with_data(bench: Bench) -> Iterable[str]:
 INTERVENTIONS: dict[str, Intervention] = {
     "pace": Intervention("learning rates set by how far a step moves the weights", _pace, once="pace"),
     "back-pace": Intervention(
-        "back to the last healthy snapshot, learning rates set by their steps", _pace, True, "pace"
+        "back to the last healthy snapshot, learning rates set by their steps, penalties that weigh nothing raised",
+        _pace_and_hold,
+        True,
+        "pace",
     ),
     "shorter-steps": Intervention(
         "learning rates set by the steps of now, where these are too long", _shorter(anew=False)
