@@ -130,7 +130,7 @@ def test_it_gives_nothing_where_nothing_is_there(name: str) -> None:
         ("faster-generator", {}, {"learning_rate.generator": 0.004}),
         # a quarter of the generator's steps would lead nowhere in a run of this length
         ("back-slower", {}, {"learning_rate.discriminator": 0.0005}),
-        ("stronger-penalty", WITH_PENALTY, {"penalty.r1": 4.0, "penalty.r2": 4.0}),
+        ("stronger-penalty", WITH_PENALTY, {}),
         ("stronger-penalty", {}, {"penalty.r1": 0.1, "penalty.r2": 0.1}),
         ("lighter-discriminator", WITH_PENALTY, {"penalty.r1": 0.25, "penalty.r2": 0.25}),
         ("lighter-discriminator", {"weight_clip": 0.01}, {"weight_clip": 0.04}),
@@ -193,6 +193,15 @@ def test_terms_that_have_had_their_way_are_weighed_by_how_they_began(course: lis
         patient.history.add(place * 100, {"generator/auxiliary": value})
     patient.take("back-slighter-terms")
     assert patient.controls["auxiliary"] == pytest.approx(factor)
+
+
+@pytest.mark.parametrize(("weighed", "factor"), [(0.02, 4.0), (0.45, 4.0), (0.6, 1.0)])
+def test_penalties_that_weigh_much_are_not_raised(weighed: float, factor: float) -> None:
+    patient = Patient({"penalty.r1": 2.0})
+    for place in range(31, 61):
+        patient.history.add(place * 100, {"penalty/r1": weighed / 2.0, "control/penalty.r1": 2.0})
+    patient.take("stronger-penalty")
+    assert patient.controls["penalty.r1"] == 2.0 * factor
 
 
 @pytest.mark.parametrize(("weighed", "factor"), [(0.0005, 30.0), (0.01, 1.0), (0.0, 1.0)])

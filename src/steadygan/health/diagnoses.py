@@ -175,7 +175,10 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("health/checkerboard",),
         "use networks that upsample by interpolation (dcgan, r3), and a stronger penalty",
         findings.artefacts,
-        remedies=("back-pace", "back-slighter-terms", "back-penalty", "back-spectrum", "back-slower"),
+        remedies=(
+            *("back-pace", "back-slighter-terms", "back-add-penalty", "back-spectrum", "back-penalty"),
+            "back-slower",
+        ),
         spares_learners=True,
         urgency=5,
     ),
@@ -203,7 +206,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         findings.strong_discriminator,
         confirm=3,
         remedies=(
-            *("back-pace", "back-slighter-terms", "back-penalty", "back-spectrum"),
+            *("back-pace", "back-slighter-terms", "back-add-penalty", "back-spectrum", "back-penalty"),
             *("faster-generator", "slower-discriminator"),
         ),
         urgency=4,
@@ -215,8 +218,8 @@ DIAGNOSES: dict[str, Diagnosis] = {
         findings.collapse,
         confirm=2,
         remedies=(
-            *("back-pace", "back-all-fakes", "back-slighter-terms", "back-slighter-terms", "back-penalty"),
-            *("back-matching", "back-spectrum", "back-slower"),
+            *("back-pace", "back-all-fakes", "back-slighter-terms", "back-slighter-terms", "back-add-penalty"),
+            *("back-spectrum", "back-matching", "back-penalty", "back-slower"),
         ),
         spares_learners=True,
         urgency=5,

@@ -41,10 +41,12 @@ LIGHT = 0.2
 """What penalties weigh beside a logit once they are made light; in healthy runs .01 (`r3`) to 1.5 (`wgan-gp`)."""
 FELT = 0.015
 """The same once they are made to be felt."""
+HEAVY = 0.5
+"""The same from which on they hold the discriminator enough, and it may be too much."""
+WEIGHTLESS = 0.004
+"""The same in the first records, below which they hold nothing."""
 SLIGHT = 0.05
 """Length of the gradient of auxiliary terms beside the game's own once they are made slight."""
-WEIGHTLESS = 0.004
-"""What penalties weigh beside a logit, in the first records, below which they hold nothing."""
 RISEN = 1.5
 """Times what it was first from which on a learning rate is one that rises."""
 SAFETY = 0.8
@@ -243,8 +245,10 @@ def _calm(bench: Bench) -> Turns:
 
 
 def _penalise(bench: Bench) -> Turns:
-    """Existing penalties four times as strong; where there is none, R1 and R2 at a weight that any loss can bear."""
+    """Existing penalties four times as strong, unless they weigh much; where there is none, a little R1 and R2."""
     present = [name for name in bench.names("penalty.") if bench.controls[name] > 0 and name.count(".") == 1]
+    if present and penalised(bench.history) > HEAVY:
+        return {}
     if present:
         return {k: v for name in present for k, v in bench.scaled(name, 4.0, 0.0, 16.0).items()}
     return bench.moved("penalty.r1", 0.1, 0.1) | bench.moved("penalty.r2", 0.1, 0.1)
