@@ -232,9 +232,20 @@ def test_steps_of_a_loss_that_asks_nothing_yet_say_nothing_of_the_rate() -> None
     assert first_step(history, "discriminator") == pytest.approx(0.012)
 
 
-def begun(generator: float, discriminator: float, apart: float, first: float = 0.0, count: int = 30) -> History:
-    """Records of steps at rates ``apart`` times as high for the discriminator; ``first`` is its very first step."""
-    history = History(TOTAL)
+def begun(
+    generator: float,
+    discriminator: float,
+    apart: float,
+    first: float = 0.0,
+    count: int = 30,
+    after: History | None = None,
+) -> History:
+    """Records of steps at rates ``apart`` times as high for the discriminator; ``first`` is its very first step.
+
+    ``after`` is the history of an attempt that has gone back to the start.
+    """
+    history = after or History(TOTAL)
+    history.cut(0)
     for place in range(1, count + 1):
         steps = {"generator/update": generator, "discriminator/update": first if first and place < 3 else discriminator}
         rates = {"control/learning_rate.generator": 1e-3, "control/learning_rate.discriminator": 1e-3 * apart}
@@ -257,5 +268,10 @@ def test_short_steps_of_a_faster_player_that_has_won_are_not_told_of() -> None:
 
 
 def test_rates_that_a_remedy_sets_apart_are_not_its_own_sign() -> None:
-    least = shortest(begun(0.02, 0.01, apart=1), "generator")
-    assert short_steps(begun(1.2 * least, 0.012, apart=13)) is None
+    alike = begun(0.02, 0.01, apart=1)
+    least = shortest(alike, "generator")
+    assert short_steps(begun(1.2 * least, 0.012, apart=13, after=alike)) is None
+    assert short_steps(begun(1.2 * least, 0.012, apart=13)) is not None, "as it was planned"
+    assert short_steps(begun(2.2 * least, 0.012, apart=13)) is None
+    mended = begun(1.2 * least, 0.012, apart=1, after=begun(0.5 * least, 0.012, apart=13))
+    assert short_steps(mended) is None, "rates that a remedy brought together are not apart"

@@ -91,6 +91,22 @@ def test_it_survives_json_and_being_cut(values: list[float], cut: int) -> None:
     assert all(place <= cut for course in fresh.points.values() for place, _ in course)
 
 
+def test_what_was_planned_outlives_going_back() -> None:
+    rate, found = "control/learning_rate.generator", History(100)
+    assert math.isnan(found.planned(rate))
+    for attempt, value in enumerate((0.01, 0.5, 0.7)):
+        for place in range(1, 12):
+            found.add(place, {rate: value, NAME: 1.0})
+        assert found.early(rate) == value
+        assert found.planned(rate) == 0.01
+        if attempt == 1:
+            saved = json.dumps(found.state_dict(), allow_nan=False)
+            found = History(100)
+            found.load_state_dict(json.loads(saved))
+        found.cut(0)
+    assert found.plan == {rate: 0.01}
+
+
 def test_strangeness_is_a_robust_z() -> None:
     past = noise(400)
     assert history([*past, 5.0]).strangeness(NAME) == pytest.approx(5.0, rel=0.15)

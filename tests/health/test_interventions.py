@@ -153,7 +153,7 @@ def test_it_gives_nothing_where_nothing_is_there(name: str) -> None:
         ("back-spectrum", {}, {"spectrum_matching": 1.0}),
         ("back-shorter-steps", {"learning_rate.discriminator": 2.0}, {"learning_rate.discriminator": 0.001}),
         ("shorter-steps", {"learning_rate.discriminator": 2.0}, {"learning_rate.discriminator": 0.1}),
-        ("back-lighter", WITH_PENALTY, {"penalty.r1": 0.2 / 30, "penalty.r2": 0.2 / 30}),
+        ("back-lighter", WITH_PENALTY, {"penalty.r1": 0.05 / 30, "penalty.r2": 0.05 / 30}),
         ("back-lighter", {"weight_clip": 0.01}, {"weight_clip": 0.64}),
         ("back-all-fakes", {"top_k": 0.1}, {"top_k": 1.0}),
         ("back-all-fakes", {}, {}),

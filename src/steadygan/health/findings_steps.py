@@ -62,6 +62,8 @@ APART = 1e4
 """Difference between the mean logits of reals and fakes that no bounded discriminator reaches."""
 ADRIFT = 1.25
 """How many times as far from 0 as apart logits are that have wandered off."""
+BEHIND = 2.0
+"""How many times longer than the shortest that lead anywhere steps must be against an opponent at a far higher rate."""
 FEWEST = 8
 """Images a step below which its direction is mostly chance."""
 KNOWN = (
@@ -115,10 +117,16 @@ def shortest(history: History, player: str) -> float:
     return REACH / math.sqrt(steps) if count >= LEAST_ROUNDS else math.nan
 
 
+def needed(history: History, player: str) -> float:
+    """The shortest first step of a player that is not told of; beside an opponent at a far higher rate it is longer."""
+    return shortest(history, player) * (BEHIND if outpaced(history, player) else 1.0)
+
+
 def outpaced(history: History, player: str) -> bool:
-    """Whether the opponent's learning rate is far higher."""
-    own, theirs = (history.early(f"control/learning_rate.{name}") for name in (player, OPPONENT[player]))
-    return theirs > RATES_APART * own > 0
+    """Whether the opponent's learning rate is far higher, and was planned so: what a remedy sets apart is no sign."""
+    names = [f"control/learning_rate.{name}" for name in (player, OPPONENT[player])]
+    pairs = (map(history.early, names), map(history.planned, names))
+    return all(theirs > RATES_APART * own > 0 for own, theirs in pairs)
 
 
 def lopsided(history: History, player: str) -> float:
@@ -172,7 +180,7 @@ def momentum(history: History) -> Finding | None:
 
 def _short(history: History, player: str) -> Finding | None:
     """The player's first steps, where they are too short."""
-    size, least = first_step(history, player), shortest(history, player)
+    size, least = first_step(history, player), needed(history, player)
     if not size < least or began_well(history, player):
         return None
     words = f"a step changes the {player}'s weights by {size:.2%}; in a run of this length {least:.2%} is needed"

@@ -26,10 +26,12 @@ class History:
         total: length of the run in images.
         points: of each signal, (images_seen, value) in the order of the clock; a value that is not finite is kept as
             NaN, since that is a sign itself.
+        plan: of each control, how it began before the run ever went back: what was planned, and nobody's remedy.
     """
 
     total: int
     points: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    plan: dict[str, float] = field(default_factory=dict)
 
     def add(self, images_seen: int, signals: Mapping[str, Any]) -> None:
         """Append the signals of one record."""
@@ -40,6 +42,8 @@ class History:
 
     def cut(self, images_seen: int) -> None:
         """Forget what came after this place: the run has gone back to it."""
+        controls = [name for name in self.points if name.startswith("control/") and self.count(name)]
+        self.plan = {name: self.early(name) for name in controls} | self.plan
         self.points = {
             name: [point for point in course if point[0] <= images_seen] for name, course in self.points.items()
         }
@@ -83,6 +87,10 @@ class History:
         """Median of the first ``window`` finite values; NaN for none."""
         values = self.course(name)[:window]
         return float(np.median(values)) if len(values) else math.nan
+
+    def planned(self, name: str) -> float:
+        """How a control began before the run ever went back; NaN where it is not known."""
+        return self.plan.get(name, self.early(name))
 
     def before(self, name: str, window: int = 3) -> float:
         """Median of everything before the latest ``window`` values; NaN where there are fewer than three."""
@@ -141,10 +149,11 @@ class History:
             name: [[place, None if math.isnan(value) else value] for place, value in course]
             for name, course in self.points.items()
         }
-        return {"points": points}
+        return {"points": points, "plan": dict(self.plan)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.points = {
             name: [(int(place), math.nan if value is None else float(value)) for place, value in course]
             for name, course in state["points"].items()
         }
+        self.plan = dict(state.get("plan", {}))

@@ -22,6 +22,7 @@ from steadygan.health.findings_steps import (
     first_step,
     longest,
     lopsided,
+    needed,
     opening,
     penalised,
     shortest,
@@ -37,7 +38,7 @@ GROWN = 2.2
 """How many times longer steps become, for the same rate, when a momentum of .9 is taken from them."""
 USUAL = {"generator": 0.015, "discriminator": 0.01}
 """A step's length over that of the weights at which networks of every recipe learn with Adam."""
-LIGHT = 0.2
+LIGHT = 0.05
 """What penalties weigh beside a logit once they are made light; in healthy runs .01 (`r3`) to 1.5 (`wgan-gp`)."""
 FELT = 0.015
 """The same once they are made to be felt."""
@@ -148,7 +149,7 @@ def _pace(bench: Bench) -> Turns:
     for player, steps in bench.paces.items():
         name, other = f"learning_rate.{player}", OPPONENT.get(player, "")
         was, shift = bench.standing.get(name, (1.0, 0.0))
-        short = steps < shortest(bench.history, player) and not began_well(bench.history, player)
+        short = steps < needed(bench.history, player) and not began_well(bench.history, player)
         if name not in bench.controls or not (short or steps >= LONG.get(player, math.inf)):
             continue
         theirs = bench.controls.first(f"learning_rate.{other}") if other in bench.paces else 0.0
