@@ -13,10 +13,10 @@ from steadygan.config import RunConfig
 from steadygan.health import illness_data, illness_moves
 from steadygan.health.illnesses import ILLNESSES, parse
 
-VERSION = 8
+VERSION = 9
 HALVES = ("tune", "score")
 SEVERITIES = {"tune": (1.0, 2.0, 3.0), "score": (1.5, 2.5, 3.25)}
-FIRST_SEED = {"tune": 0, "score": 7000}
+FIRST_SEED = {"tune": 0, "score": 8000}
 SEEDS = 5
 CHECK_UPS = 40
 BATCH = 64
