@@ -149,9 +149,7 @@ class Run:
         measuring = self._measuring()
         if seen == 0:
             self._paint()
-            monitor = state.companions.get("health")
-            for order in monitor.begin() if isinstance(monitor, Monitor) else ():
-                self._carry_out(order)
+            self._carry_out_all(self._monitor.begin() if self._monitor else ())
         waiting = Waiting(self.wired.draw)
         for record in loop(state, self.wired.moves, waiting):
             if record.measured and config.health.mode != "off" and (word := waiting.word()):
@@ -224,9 +222,8 @@ class Run:
             self._carry_out_all(orders)
             if any(isinstance(order, RollBack) for order in orders):
                 back = True
-                monitor = self.state.companions.get("health")
-                if isinstance(monitor, Monitor):
-                    self._carry_out_all(monitor.gone_back(self.state.images_seen))
+                if self._monitor:
+                    self._carry_out_all(self._monitor.gone_back(self.state.images_seen))
                 self._carry_out_all(self.wishes.standing())
                 continue
             if self.wishes.leaving:
@@ -239,6 +236,12 @@ class Run:
         if waited:
             self._marks = [(time.monotonic(), self.state.images_seen)]
         return back
+
+    @property
+    def _monitor(self) -> Monitor | None:
+        """Health, where it is on."""
+        found = self.state.companions.get("health")
+        return found if isinstance(found, Monitor) else None
 
     def _carry_out_all(self, orders: Iterable[Order]) -> None:
         for order in orders:
@@ -282,8 +285,7 @@ class Run:
         seconds, images = now - self._marks[0][0], record.images_seen - self._marks[0][1]
         pace = images / seconds if seconds > 0 else 0.0
         left = (self.config.images - record.images_seen) / pace if pace else float("inf")
-        monitor = self.state.companions.get("health")
-        word = monitor.word() if isinstance(monitor, Monitor) else "not watched"
+        word = self._monitor.word() if self._monitor else "not watched"
         self.watcher.record(line, Pace(pace, max(0.0, left)), word)
 
     def _must_be_finite(self, record: Record) -> None:
