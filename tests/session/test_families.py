@@ -112,6 +112,14 @@ def test_it_is_trained_sampled_and_encodes_without_a_line_of_its_own_in_the_sess
     assert "auxiliary/code" in lines[-1] and "encoder/gradient_norm" in lines[-1]
 
 
+def test_its_further_terms_may_be_weighed_down_and_those_that_a_game_is_for_may_not(tmp_path: Path) -> None:
+    own = trained(tmp_path / "own").records()[-1]
+    assert own["control/auxiliary"] == 1.0 and own["generator/auxiliary"] > 0
+    usual = ["threads=1", "sample_count=4", "generator.network.capacity=4", "discriminator.network.capacity=4"]
+    classes = steadygan.train("digits", recipe="acgan", images=128, out=tmp_path / "classes", set=usual).records()[-1]
+    assert "control/auxiliary" not in classes and classes["generator/auxiliary"] > 0
+
+
 def test_it_resumes_to_the_same_bits(tmp_path: Path) -> None:
     whole = trained(tmp_path / "whole")
     shutil.copytree(tmp_path / "whole", tmp_path / "again")

@@ -12,7 +12,7 @@ from steadygan.data.dataset import DataSet
 from steadygan.errors import SteadyganError
 from steadygan.game.move import Move, Play, Term, Terms
 from steadygan.games.adversarial import Seen
-from steadygan.games.family import Family, Kit, Knob, check_reader, generator, read_classes, reading
+from steadygan.games.family import KNOBS, Family, Kit, Knob, check_reader, generator, read_classes, reading
 
 
 class Options(Settings):
@@ -75,6 +75,7 @@ ACGAN = Family(
     averages=("generator", "discriminator"),
     classify=read_classes,
     controls=controls,
+    knobs=KNOBS - {"auxiliary"},
     check=check,
 )
 """Paper: Odena et al. 2017, Conditional Image Synthesis with Auxiliary Classifier GANs."""

@@ -48,10 +48,10 @@ Knob = tuple[ScheduleConfig | float, float, float]
 KNOBS = frozenset(
     {
         *("penalties", "augmentation", "instance_noise", "top_k", "weight_clip"),
-        *("feature_matching", "spectrum_matching", "lecam"),
+        *("feature_matching", "spectrum_matching", "lecam", "auxiliary"),
     }
 )
-"""Settings of the standard game whose controls a family's moves may heed."""
+"""Controls of the standard game that a family's moves may heed; most are settings, too."""
 
 
 def generator(config: RunConfig, options: Any, latent: Latent) -> nn.Module:
@@ -133,7 +133,8 @@ class Family:
         encode: from the averages, images and labels to latents; None where nothing encodes.
         classify: from the averages, images and options to probabilities (N, K) of classes; None where nothing can.
         controls: further controls by name.
-        knobs: settings of the standard game that the moves heed.
+        knobs: controls of the standard game that the moves heed; without ``auxiliary`` nobody weighs down the terms
+            that the family has besides the adversarial loss, since they are what it is for.
         check: raises SteadyganError where settings, options and data do not fit the game.
     """
 

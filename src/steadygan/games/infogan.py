@@ -17,7 +17,7 @@ from steadygan.data.dataset import DataSet
 from steadygan.errors import SteadyganError
 from steadygan.game.move import Move, Play, Term, Terms
 from steadygan.games.adversarial import Seen
-from steadygan.games.family import Family, Kit, Knob, Players, check_reader, generator, reading
+from steadygan.games.family import KNOBS, Family, Kit, Knob, Players, check_reader, generator, reading
 from steadygan.games.latents import LATENTS, Code, Latent, coded
 
 
@@ -119,6 +119,7 @@ INFOGAN = Family(
     averages=("generator", "discriminator"),
     classify=classify,
     controls=controls,
+    knobs=KNOBS - {"auxiliary"},
     check=check,
 )
 """Paper: Chen et al. 2016, InfoGAN: Interpretable Representation Learning by Information Maximizing GANs."""

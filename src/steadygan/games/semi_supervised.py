@@ -153,7 +153,7 @@ SEMI_SUPERVISED = Family(
     averages=("generator", "discriminator"),
     classify=read_classes,
     controls=controls,
-    knobs=KNOBS - {"top_k", "feature_matching"},
+    knobs=KNOBS - {"top_k", "feature_matching", "auxiliary"},
     check=check,
 )
 """The K class logits l also judge: real with probability Z / (Z + 1), Z = sum exp l.

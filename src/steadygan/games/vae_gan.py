@@ -102,6 +102,6 @@ VAE_GAN = Family(
     controls=lambda config, options: {
         name: (getattr(options, name), 0.0, float("inf")) for name in ("prior", "similarity", "pixels")
     },
-    knobs=KNOBS,
+    knobs=KNOBS - {"auxiliary"},
     check=lambda config, options, data: encoding.check(config, flips=True),
 )

@@ -230,7 +230,8 @@ def _controls(config: RunConfig, found: Family, images: int) -> Controls:
                 controls.declare(f"penalty.{name}", 0.0)
     for name in ("skip_broken", DISTINCT, FAMILIAR):
         controls.declare(name, 0.0, 0.0, 1.0)
-    controls.declare("auxiliary", 1.0)
+    if "auxiliary" in found.knobs:
+        controls.declare("auxiliary", 1.0)
     controls.declare("average.half_life", config.average.half_life)
     for name, (low, high) in RANGES.items():
         if name in found.knobs:
