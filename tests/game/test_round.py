@@ -155,6 +155,16 @@ def test_weighing_auxiliary_terms_leaves_the_step_as_it_is(assemble: Any) -> Non
     assert ends[0] == ends[1]
 
 
+def test_an_auxiliary_term_that_says_nothing_to_the_learner_is_not_weighed(assemble: Any) -> None:
+    players = {"x": Number(1.0), "y": Number(1.0)}
+
+    def wants(play: Play) -> Terms:
+        return pull("x", 0.0)(play) | {"auxiliary/y": Term(torch.ones(1, requires_grad=True).sum())}
+
+    record = play_round(assemble(players, record_every=1), (move("x", ("x",), wants),), still)
+    assert "x/auxiliary" not in record.signals and players["x"].value.item() == pytest.approx(0.9)
+
+
 @pytest.mark.parametrize("parts", [1, 2, 4])
 def test_micro_batches_add_up_to_the_batch(parts: int, assemble: Any) -> None:
     player, real = Number(1.0), torch.arange(8, dtype=torch.float64)[:, None]

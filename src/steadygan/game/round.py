@@ -144,17 +144,17 @@ def _weigh(
     Taken by itself, before the gradient that is stepped on, which it does not change. Parameters in shards are passed
     over: PyTorch gathers their gradients in passes that accumulate, and in no others.
     """
-    sides = ([], [])  # type: tuple[list[Tensor], list[Tensor]]
+    sides: tuple[list[Tensor], list[Tensor]] = ([], [])
     for name, mean in means.items():
         if weights[name] and mean.requires_grad:
             sides[name.startswith(AUXILIARY)].append(mean * weights[name])
     if not all(sides) or any(map(shards.spread, learning)):
         return
-    lengths = []
-    for parts in sides:
-        found = torch.autograd.grad(_sum(parts), learning, retain_graph=True, allow_unused=True)
-        lengths.append(_length([gradient for gradient in found if gradient is not None], parted=False))
-    play.note(f"{goal.learners[0]}/auxiliary", lengths[1] / (lengths[0] + 1e-12))
+    passes = (torch.autograd.grad(_sum(parts), learning, retain_graph=True, allow_unused=True) for parts in sides)
+    found = [[gradient for gradient in gradients if gradient is not None] for gradients in passes]
+    if all(found):
+        game, others = (_length(gradients, parted=False) for gradients in found)
+        play.note(f"{goal.learners[0]}/auxiliary", others / (game + 1e-12))
 
 
 def _step(state: GameState, name: str, measured: bool) -> dict[str, Tensor | float]:
