@@ -229,7 +229,7 @@ DIAGNOSES: dict[str, Diagnosis] = {
         ("health/distance",),
         "lower the learning rates towards the end; look whether the data changed",
         findings.drift,
-        remedies=("back-penalty", "back-slower", "back-slower", "back-clip"),
+        remedies=("back-slighter-terms", "back-penalty", "back-slower", "back-slower", "back-clip"),
         urgency=4,
     ),
     "oscillation": Diagnosis(
