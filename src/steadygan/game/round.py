@@ -153,7 +153,9 @@ def _weigh(
     passes = (torch.autograd.grad(_sum(parts), learning, retain_graph=True, allow_unused=True) for parts in sides)
     found = [[gradient for gradient in gradients if gradient is not None] for gradients in passes]
     if all(found):
-        game, others = (_length(gradients, parted=False) for gradients in found)
+        # the length of the mean over all processes, not the mean of lengths
+        means_of_all = (processes.mean(torch.cat([g.reshape(-1) for g in gradients])) for gradients in found)
+        game, others = (_length([gradient], parted=False) for gradient in means_of_all)
         play.note(f"{goal.learners[0]}/auxiliary", others / (game + 1e-12))
 
 
