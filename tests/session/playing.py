@@ -5,6 +5,7 @@ Run as ``python playing.py JOBS.json OUT`` by every process of a group; what ran
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 HERE = Path(__file__)
 TINY = ("batch=8", "images=96", "threads=1", "record_every=8", "latent.size=8", "precision=float64", "health.mode=off")
@@ -113,15 +115,16 @@ def whole_run(path: str, recipe: str, given: Sequence[str], sicken: str, wishes:
                 RunFolder(Path(path)).append("wishes.jsonl", {"id": str(line["images_seen"])} | wish)
 
     # reports, flushing and pictures have tests of their own, and take longer than these runs
-    nothing: Any = lambda *given, **named: None  # noqa: E731
-    for place, name in ((outputs, "finish"), (keeping, "finish"), (os, "fsync")):
-        setattr(place, name, nothing)
+    left_out = ((outputs, "finish"), (keeping, "finish"), (os, "fsync"))
     folder = RunFolder(Path(path))
     config, data = settled(recipe, (*RUN, *given), sicken)
     if not (folder.path / "config.json").exists():
         folder.create(config.model_dump_json(indent=1))
     run = Run(folder, config, sicken_data(sicken, data, config.seed), Person())
-    run.conduct()
+    with contextlib.ExitStack() as stack:
+        for place, name in left_out:
+            stack.enter_context(mock.patch.object(place, name))
+        run.conduct()
     tensors: dict[str, Any] = {}
     tree = shards.whole(run.state.state_dict())
     # what check-ups leave for each other is kept by the process that examines
