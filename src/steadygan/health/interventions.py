@@ -105,6 +105,11 @@ class Bench:
         """The controls of a kind."""
         return [name for name in self.controls if name.startswith(start)]
 
+    @property
+    def penalties(self) -> list[str]:
+        """The weights of the gradient penalties; those on a player's weights bear its name besides."""
+        return [name for name in self.names("penalty.") if name.count(".") == 1]
+
 
 @dataclass(frozen=True)
 class Intervention:
@@ -167,8 +172,7 @@ def _pace_and_hold(bench: Bench) -> Turns:
     turns, weight = _pace(bench), penalised(bench.history, first=True)
     if not turns or not 0 < weight < WEIGHTLESS:
         return turns
-    names = [name for name in bench.names("penalty.") if name.count(".") == 1]
-    return turns | {k: v for name in names for k, v in bench.scaled(name, FELT / weight, 0.0, 1000.0).items()}
+    return turns | {k: v for name in bench.penalties for k, v in bench.scaled(name, FELT / weight, 0.0, 1000.0).items()}
 
 
 def _fair(bench: Bench, player: str, length: float) -> bool:
@@ -247,7 +251,7 @@ def _calm(bench: Bench) -> Turns:
 
 def _penalise(bench: Bench) -> Turns:
     """Existing penalties four times as strong, unless they weigh much; where there is none, a little R1 and R2."""
-    present = [name for name in bench.names("penalty.") if bench.controls[name] > 0 and name.count(".") == 1]
+    present = [name for name in bench.penalties if bench.controls[name] > 0]
     if present and penalised(bench.history) > HEAVY:
         return {}
     if present:
@@ -257,7 +261,7 @@ def _penalise(bench: Bench) -> Turns:
 
 def _add_penalty(bench: Bench) -> Turns:
     """R1 and R2 where there is no penalty at all."""
-    present = any(bench.controls[name] > 0 for name in bench.names("penalty.") if name.count(".") == 1)
+    present = any(bench.controls[name] > 0 for name in bench.penalties)
     return {} if present else _penalise(bench)
 
 
@@ -273,8 +277,9 @@ def _clip(bench: Bench) -> Turns:
 
 def _lighten(bench: Bench) -> Turns:
     """A quarter of every penalty and clipping four times as wide: whatever holds the discriminator down."""
-    names = [name for name in bench.names("penalty.") if name.count(".") == 1]
-    return {k: v for name in names for k, v in bench.scaled(name, 0.25, 1 / 256, 16.0).items()} | _loosen(bench)
+    return {k: v for name in bench.penalties for k, v in bench.scaled(name, 0.25, 1 / 256, 16.0).items()} | _loosen(
+        bench
+    )
 
 
 def _loosen(bench: Bench) -> Turns:
@@ -285,7 +290,7 @@ def _loosen(bench: Bench) -> Turns:
 def _unsmother(bench: Bench) -> Turns:
     """Penalties that weigh less than a logit, and weight clipping 64 times as wide."""
     weight = penalised(bench.history, first=True) / LIGHT
-    names = [name for name in bench.names("penalty.") if name.count(".") == 1] if weight > 1 else []
+    names = bench.penalties if weight > 1 else []
     lighter = {k: v for name in names for k, v in bench.scaled(name, 1 / weight, 2.0**-20, 64.0).items()}
     return lighter | bench.scaled("weight_clip", 64.0, 1.0, 64.0)
 
