@@ -9,7 +9,7 @@
 The test of the WGAN-GP paper (Gulrajani et al. 2017), shrunk to 28x28 pixels, one thread and 32,000 images a run.
 Activation, depth, width and normalisation are drawn for the generator and for the discriminator on their own. Net
 number n is the same in every arm, and n is also the seed of its runs. A run is judged by a LeNet that is trained on the
-real training images (kept in ``benchmarks/work``, its accuracy in every line of the results): inception score (1 to 10)
+real training images (kept in ``benchmarks/runs``, its accuracy in every line of the results): inception score (1 to 10)
 of ``SAMPLES`` samples by its probabilities, and Fréchet distance in its 84 features to the test images.
 
 A net succeeds where its score, counted from 1, is above ``SHARE`` of that of the reference: the recipe ``dcgan`` with
@@ -56,7 +56,7 @@ from steadygan.runtime import seeding
 from steadygan.runtime.storage import write_file
 
 HERE = Path(__file__).resolve().parent
-WORK = HERE / "work" / "architectures"
+WORK = HERE / "runs" / "architectures"
 RESULTS = HERE / "results" / "architectures.jsonl"
 PAGE = HERE.parent / "docs" / "robustness.md"
 DATA = "fashion-mnist"

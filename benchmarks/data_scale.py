@@ -1,6 +1,6 @@
 """Scale of data: 200,000 small PNG files, the rate of building the cache, the second start and the memory.
 
-    python benchmarks/data_scale.py --work benchmarks/work/data_scale
+    python benchmarks/data_scale.py --work benchmarks/runs/data_scale
 
 The files are MNIST's training images (shifted copies beyond 60,000) padded to 32x32, or random crops where MNIST is
 missing; they are made once and reused. Each build and each start runs in a process of its own. The rates of the
@@ -122,7 +122,7 @@ def measure(folder: Path, cache: Path) -> dict[str, Any]:
 def main() -> None:
     """Make the files, measure, and write the results as JSON."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--work", type=Path, default=Path("benchmarks/work/data_scale"))
+    options.add_argument("--work", type=Path, default=Path("benchmarks/runs/data_scale"))
     options.add_argument("--counts", type=int, nargs="+", default=[50_000, 200_000])
     options.add_argument("--out", type=Path, default=Path("benchmarks/results/data_scale.json"))
     chosen = options.parse_args()

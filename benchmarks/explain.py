@@ -214,7 +214,7 @@ def main() -> None:
     results: dict[str, Any] = {}
     if RESULTS.is_file() and not asked.quick:
         results = json.loads(RESULTS.read_text())
-    folder = HERE / "work" / ("explain-quick" if asked.quick else "explain")
+    folder = HERE / "runs" / ("explain-quick" if asked.quick else "explain")
     for name in CELLS:
         if name not in results and not asked.table:
             print(f"{name} ...", flush=True)

@@ -36,7 +36,7 @@ from family_exam import Exam, Figure
 from steadygan.runtime.storage import write_file
 
 HERE = Path(__file__).resolve().parent
-RESULTS, WORK = HERE / "results" / "families.jsonl", HERE / "work" / "families"
+RESULTS, WORK = HERE / "results" / "families.jsonl", HERE / "runs" / "families"
 PAGE = HERE.parent / "docs" / "families.md"
 MARKS = ("<!-- figures of benchmarks/families.py -->", "<!-- end of families.py -->")
 MODULES = ("family_classes", "family_encoders", "family_growth", "family_variety", "family_ring")

@@ -9,7 +9,7 @@ penalties are needed): one run untreated (``health.mode=watch``), one treated (`
 40 check-ups. The untreated run is shown by its last average and the treated one by its best, since that is what the
 two leave to their owner. The pictures go to ``docs/images/health``, one an illness; the page that shows them is filled
 again by ``python tools/health_page.py``. What the treated run of one illness said is put into the pages that quote it.
-Runs stay in ``benchmarks/work/gallery``, and a stopped gallery goes on where it was.
+Runs stay in ``benchmarks/runs/gallery``, and a stopped gallery goes on where it was.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from steadygan.errors import SteadyganError
 from steadygan.runtime.storage import write_file
 
 HERE = Path(__file__).resolve().parent
-WORK, PICTURES = HERE / "work" / "gallery", HERE.parent / "docs" / "images" / "health"
+WORK, PICTURES = HERE / "runs" / "gallery", HERE.parent / "docs" / "images" / "health"
 SEED, SEVERITY, CHECK_UPS = 7, 2, 40
 QUOTED, QUOTES = "rate-drift", (HERE.parent / "README.md", HERE.parent / "docs" / "index.md")
 """The illness whose story is told on the first pages, and the pages."""

@@ -346,7 +346,7 @@ def panel(canvas: PillowCanvas, left: float, places: list[float], lines: dict[st
 def main() -> None:
     """Measure what the results lack, or show what they hold."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--work", type=Path, default=HERE / "work" / "growth")
+    options.add_argument("--work", type=Path, default=HERE / "runs" / "growth")
     options.add_argument("--out", type=Path, default=HERE / "results" / "growth.json")
     options.add_argument("--seconds", type=float, default=3.0)
     options.add_argument("--only", nargs="+", choices=tuple(CURVES), default=list(CURVES))

@@ -32,7 +32,7 @@ from steadygan.recipes import RECIPES
 from steadygan.runtime.storage import write_file
 
 HERE = Path(__file__).resolve().parent
-WORK = HERE / "work" / "kills"
+WORK = HERE / "runs" / "kills"
 SETTINGS = (
     "batch=8", "images=3200", "sample_count=4", "record_every=80", "sample_every=800", "checkpoint_every=80",
     "generator.network.capacity=4", "discriminator.network.capacity=4", "latent.size=8",

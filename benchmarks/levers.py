@@ -429,7 +429,7 @@ def main(arguments: list[str] | None = None) -> None:
         name, recipe, side, count = given.side
         play_apart(name, recipe, side, int(count))
         return
-    out = given.out or (HERE / "work" / "levers-quick.json" if given.quick else RESULTS)
+    out = given.out or (HERE / "runs" / "levers-quick.json" if given.quick else RESULTS)
     cells: dict[str, Any] = json.loads(out.read_text())["cells"] if out.exists() else {}
     if given.table:
         print(table(cells))

@@ -242,14 +242,14 @@ def main(arguments: list[str] | None = None) -> None:
         return
     count, width, repeats = (400, 64, 1) if given.quick else (given.count, given.width, given.repeats)
     name = "metrics_speed-quick.json" if given.quick else "metrics_speed.json"
-    out = given.out or HERE / ("work" if given.quick else "results") / name
+    out = given.out or HERE / ("runs" if given.quick else "results") / name
     cells: dict[str, Any] = json.loads(out.read_text())["cells"] if out.exists() else {}
     for task in given.only:
         rows, columns = LARGE if "large" in task and not given.quick else (count, width)
         key = f"{task}/{rows} x {columns}/{given.threads} threads"
         if key not in cells or given.again or given.quick:
-            (HERE / "work").mkdir(exist_ok=True)
-            file = make(HERE / "work", rows, columns, task.partition("-")[2] or "plain")
+            (HERE / "runs").mkdir(exist_ok=True)
+            file = make(HERE / "runs", rows, columns, task.partition("-")[2] or "plain")
             cells[key] = run_task(task, file, given.threads, repeats)
             file.unlink()
             out.parent.mkdir(parents=True, exist_ok=True)

@@ -265,7 +265,7 @@ def options_from(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.quick:
         options.seeds, options.rounds, options.no_pictures = 1, options.rounds or 200, True
-    kept = HERE / "work" / "mixtures-quick.json" if options.quick else HERE / "results" / "mixtures.json"
+    kept = HERE / "runs" / "mixtures-quick.json" if options.quick else HERE / "results" / "mixtures.json"
     options.out = options.out or kept
     return options
 

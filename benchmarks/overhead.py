@@ -289,7 +289,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     pairs, seconds = (3, 0.1) if given.quick else (given.pairs, given.seconds)
     options = Options(given.threads, pairs, seconds, given.quick)
-    out = given.out or (HERE / "work" / "overhead-quick.json" if given.quick else HERE / "results" / "overhead.json")
+    out = given.out or (HERE / "runs" / "overhead-quick.json" if given.quick else HERE / "results" / "overhead.json")
     cells: dict[str, Any] = json.loads(out.read_text())["cells"] if out.exists() else {}
     for recipe in given.only:
         key = f"{recipe}/{options.threads} threads"

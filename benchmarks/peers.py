@@ -225,7 +225,7 @@ def kept(path: Path) -> dict[str, dict[str, Any]]:
 def options_from(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", type=Path, default=HERE / "work" / "peers", help="where the peers' repositories lie")
+    parser.add_argument("--peers", type=Path, default=HERE / "runs" / "peers", help="where the peers' repositories lie")
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--quality", action="store_true")
     parser.add_argument("--only", nargs="*", choices=[name for name in PLAYERS if name != "engine"])
@@ -244,7 +244,7 @@ def options_from(arguments: list[str] | None) -> argparse.Namespace:
         options.speed, options.pairs, options.seconds = True, 2, 0.01
         options.only, options.out, options.again = (
             ["PyTorch-GAN", "torchgan"],
-            HERE / "work" / "peers-quick.jsonl",
+            HERE / "runs" / "peers-quick.jsonl",
             True,
         )
     options.peers, options.out = options.peers.resolve(), options.out.resolve()

@@ -44,7 +44,7 @@ from steadygan.report.pictures import grid, save_png
 from steadygan.runtime.storage import write_file
 
 HERE = Path(__file__).resolve().parent
-WORK = HERE / "work" / "quality"
+WORK = HERE / "runs" / "quality"
 SAMPLES, SHOWN, CHUNK = 10_000, 64, 64
 RECIPES = {"dcgan": "dcgan", "default": "auto"}
 PLAYERS = (*RECIPES, "reference")

@@ -5,7 +5,7 @@
     python benchmarks/recipes.py --quick           # a hundredth of the length, results not kept
     python benchmarks/recipes.py --table           # write the figures into docs/recipes.md
 
-Each cell is one line in ``benchmarks/results/recipes.json``; runs lie in ``benchmarks/work`` and resume where they
+Each cell is one line in ``benchmarks/results/recipes.json``; runs lie in ``benchmarks/runs`` and resume where they
 stopped. Grids go to ``docs/images/recipe-<cell>.png``.
 """
 
@@ -123,7 +123,7 @@ def main() -> None:
     if chosen.table:
         write_table(json.loads(RESULTS.read_text()))
         return
-    work = HERE / "work" / ("recipes-quick" if chosen.quick else "recipes")
+    work = HERE / "runs" / ("recipes-quick" if chosen.quick else "recipes")
     for name in chosen.only:
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         if name in results and not chosen.quick:

@@ -353,7 +353,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.quick:
         options.count, options.resamples = 300, 4
     name = "sensitivity" if options.data == "mnist" else f"sensitivity-{options.data}"
-    out = options.out or HERE / ("work" if options.quick else "results") / f"{name}.json"
+    out = options.out or HERE / ("runs" if options.quick else "results") / f"{name}.json"
     if not options.table:
         torch.set_num_threads(options.threads)
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -332,7 +332,7 @@ def table(results: dict[str, Any]) -> str:
 def main() -> None:
     """Make the sets, measure what the results lack, and write them as JSON."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--work", type=Path, default=HERE / "work" / "shards")
+    options.add_argument("--work", type=Path, default=HERE / "runs" / "shards")
     options.add_argument("--out", type=Path, default=HERE / "results" / "shards.json")
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--blocks", type=int, default=5)

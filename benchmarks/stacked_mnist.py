@@ -11,7 +11,7 @@ the three digits name one of 1,000 modes. Figures are the modes with at least on
 of their shares to uniform ones. Papers: Metz et al. 2017; Lin et al. 2018 (PacGAN), whose set-up this is.
 
 ``dcgan`` and ``r3`` (the default) get ``--minutes`` each and nothing else; ``--set`` changes a setting of both. Cells
-that are there already are not run again, and a run that was stopped is resumed. Runs lie in ``benchmarks/work``.
+that are there already are not run again, and a run that was stopped is resumed. Runs lie in ``benchmarks/runs``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from steadygan.runtime import seeding
 from steadygan.runtime.storage import write_file
 
 HERE = Path(__file__).resolve().parent
-WORK = HERE / "work" / "stacked_mnist"
+WORK = HERE / "runs" / "stacked_mnist"
 RESULTS = HERE / "results" / "stacked_mnist.json"
 PAGE = HERE.parent / "docs" / "which-number.md"
 MARKS = ("<!-- figures of benchmarks/stacked_mnist.py -->", "<!-- end of stacked_mnist.py -->")

@@ -46,7 +46,7 @@ from steadygan.evaluation.frechet import gaussian_statistics
 from steadygan.runtime import seeding
 
 HERE = Path(__file__).resolve().parent
-WORK = HERE / "work" / "tuning_budget"
+WORK = HERE / "runs" / "tuning_budget"
 RESULTS = HERE / "results" / "tuning_budget.jsonl"
 DATA, SIDE, BATCH, CAPACITY = "mnist", 12, 16, 8
 DRAWS, IMAGES, SAMPLES = 48, 60_000, 5_000

@@ -60,7 +60,7 @@ from steadygan.report.jsonl import read_jsonl
 from steadygan.runtime.storage import write_file
 
 HERE = Path(__file__).resolve().parent
-RESULTS, WORK = HERE / "results" / "ward.jsonl", HERE / "work" / "ward"
+RESULTS, WORK = HERE / "results" / "ward.jsonl", HERE / "runs" / "ward"
 MODES = {"treated": "mend", "untreated": "watch", "on": "mend", "off": "off"}
 """The setting ``health.mode`` of each arm."""
 TWINS = {"treated": "untreated", "on": "off"}

@@ -2,7 +2,7 @@
 
 MNIST is judged by the LeNet of ``judge.py``, which nobody here trained. The digits and Fashion-MNIST have no such
 network, so a small classifier is trained on their real images once, from a fixed seed, and kept in
-``benchmarks/work``. The distance is Fréchet's, between features of ``SAMPLES`` samples and of real images.
+``benchmarks/runs``. The distance is Fréchet's, between features of ``SAMPLES`` samples and of real images.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from steadygan.config import DataConfig
 from steadygan.data.sources import open_data
 from steadygan.evaluation.frechet import frechet_distance, gaussian_statistics
 
-WORK = Path(__file__).resolve().parent / "work" / "ward"
+WORK = Path(__file__).resolve().parent / "runs" / "ward"
 SAMPLES = 3000
 SIZE = (16, 16)
 """Height and width of MNIST and Fashion-MNIST in the ward; the digits have 8x8 pixels."""
